@@ -1,0 +1,33 @@
+# The targets share one virtual environment with the command inrsr in it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# pinned, because a plain "torch" may pull gigabytes of CUDA; another build: make TORCH=torch==2.8.0 …
+TORCH ?= torch==2.13.0
+
+.PHONY: help demo test lint screenshots clean
+
+help:
+	@echo "make demo   two thick-slice scans -> isotropic volumes, a figure and a table (no Slicer needed)"
+	@echo "make test   the tests"
+	@echo "make lint   ruff and mypy"
+
+$(BIN)/inrsr: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,demo]"
+	@touch $@
+
+demo: $(BIN)/inrsr
+	$(BIN)/python -m INRSuperResolutionLib.demo
+
+test: $(BIN)/inrsr
+	$(BIN)/python -m pytest
+
+lint: $(BIN)/inrsr
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info demo
