@@ -1,0 +1,63 @@
+"""Robust intensity scaling and the foreground of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from skimage.filters import threshold_otsu
+
+# when more voxels than this share the lowest value, the background was set to it (skull stripping, CT padding)
+FLAT_BACKGROUND = 0.1
+
+
+def foreground(data: np.ndarray) -> np.ndarray:
+    """Where the patient is, bool: above a flat background, else above half of Otsu's threshold.
+
+    Half of it, because Otsu's own threshold cuts dark tissue and CSF out; counted from the 1st percentile.
+    """
+    low = float(data.min())
+    if np.mean(data == low) > FLAT_BACKGROUND:
+        return data > low
+    floor, top = np.percentile(data, [1, 99.5])
+    if top <= floor:
+        return np.ones(data.shape, bool)
+    cut = threshold_otsu(np.clip(data, floor, top))
+    return data > floor + (cut - floor) / 2
+
+
+def robust_range(data: np.ndarray) -> float:
+    """Span from the lowest value to the 99.9th percentile of the foreground: 1 for a constant image."""
+    inside = data[foreground(data)]
+    span = float(np.percentile(inside, 99.9) - data.min()) if inside.size else 0.0
+    return span if span > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Intensities as (value − offset) / scale."""
+
+    offset: float
+    scale: float
+
+    @classmethod
+    def standard(cls, data: np.ndarray) -> Scaling:
+        """Mean and standard deviation of the foreground (outliers above the 99.9th percentile clipped)."""
+        inside = data[foreground(data)]
+        if inside.size == 0:
+            return cls(float(data.mean()), 1.0)
+        inside = np.minimum(inside, np.percentile(inside, 99.9))
+        return cls(float(inside.mean()), float(inside.std()) or 1.0)
+
+    @classmethod
+    def min_max(cls, data: np.ndarray) -> Scaling:
+        """Lowest value to 0, highest to 1."""
+        return cls(float(data.min()), float(np.ptp(data)) or 1.0)
+
+    def apply(self, data: np.ndarray) -> np.ndarray:
+        """Scaled values, float32."""
+        return ((data - np.float32(self.offset)) / np.float32(self.scale)).astype(np.float32)
+
+    def invert(self, data: np.ndarray) -> np.ndarray:
+        """Values in the original scale, float32."""
+        return (data * np.float32(self.scale) + np.float32(self.offset)).astype(np.float32)

@@ -1,0 +1,89 @@
+"""All methods, by the name that the command line and job files use.
+
+Importing this module does not import torch: a method's networks are imported by its fit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import InputError
+from ..representation import Contrast, Representation, read_state
+from . import multicontrast
+from .base import FitContext, Method
+from .interpolation import InterpolationSettings, SplineRepresentation, fit_spline
+
+_PLAIN = {"fast": InterpolationSettings(), "balanced": InterpolationSettings(), "paper": InterpolationSettings()}
+
+METHODS: dict[str, Method] = {
+    "multicontrast": Method(
+        "Multi-contrast INR",
+        "Two or more scans of one patient with thick slices; best when the slices run in different directions.",
+        multicontrast.fit,
+        multicontrast.PRESETS,
+        min_inputs=2,
+        max_inputs=None,
+    ),
+    "single-contrast": Method(
+        "Single-contrast INR",
+        "Baseline of the multi-contrast paper: a coordinate network for each scan on its own.",
+        multicontrast.fit_single,
+        multicontrast.INR_PRESETS,
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "joint": Method(
+        "Joint INR without heads",
+        "Baseline of the multi-contrast paper: one coordinate network with an output for each scan.",
+        multicontrast.fit_joint,
+        multicontrast.INR_PRESETS,
+        min_inputs=2,
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "nearest": Method(
+        "Nearest neighbour", "Baseline: copies the nearest voxel.", fit_spline(0), _PLAIN,
+        max_inputs=None, is_baseline=True, needs_torch=False,
+    ),
+    "linear": Method(
+        "Linear interpolation", "Baseline: what most viewers draw.", fit_spline(1), _PLAIN,
+        max_inputs=None, is_baseline=True, needs_torch=False,
+    ),
+    "cubic": Method(
+        "Cubic B-spline interpolation", "Baseline: the strongest simple interpolation.", fit_spline(3), _PLAIN,
+        max_inputs=None, is_baseline=True, needs_torch=False,
+    ),
+}  # fmt: skip
+
+
+def get_method(name: str) -> Method:
+    """The method called `name`; raises InputError for an unknown one."""
+    if name not in METHODS:
+        raise InputError(f"method {name!r} is not known", f"Give one of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def load_representation(path: str | Path) -> Representation:
+    """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`."""
+    arrays, metadata = read_state(path)
+    kind = metadata["kind"]
+    cls: type[Representation]
+    if kind == SplineRepresentation.kind:
+        cls = SplineRepresentation
+    elif kind == "fourier":
+        from .multicontrast.inr import FourierRepresentation
+
+        cls = FourierRepresentation
+    elif kind == "guided":
+        from .multicontrast.guided import GuidedRepresentation
+
+        cls = GuidedRepresentation
+    else:
+        raise InputError(f"{path} holds a representation of the unknown kind {kind!r}", "Use a newer version")
+    contrasts = [Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"]) for c in metadata["contrasts"]]
+    representation = cls.from_state(contrasts, arrays, metadata["config"])
+    representation.provenance = metadata["provenance"]
+    return representation
+
+
+__all__ = ["METHODS", "FitContext", "Method", "get_method", "load_representation"]

@@ -1,0 +1,95 @@
+"""What a method is, and what it is given."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InputError
+from ..forward_model import SliceProfile
+from ..progress import SILENT, Progress
+from ..representation import Representation
+from ..volume import Volume
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What a fit is given besides the volumes and the method's settings."""
+
+    profiles: Sequence[SliceProfile]
+    """For each volume, how its slices average the field."""
+    mask: Volume | None = None
+    """Fit only where this is above 0; None for the foreground."""
+    device: str = "cpu"
+    """``cpu``, ``cuda`` or ``mps``; there."""
+    seed: int = 0
+    max_seconds: float | None = None
+    progress: Progress = field(default=SILENT)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One entry of :data:`methods.METHODS`."""
+
+    title: str
+    when: str
+    """One line: when to use it."""
+    fit: Callable[[Sequence[Volume], Any, FitContext], Representation]
+    presets: Mapping[str, Any]
+    """Settings (a frozen dataclass) by name; the first is the default."""
+    min_inputs: int = 1
+    max_inputs: int | None = 1
+    """None for any number."""
+    is_baseline: bool = False
+    needs_torch: bool = True
+
+    def settings(self, preset: str = "", changes: Mapping[str, Any] | None = None) -> Any:
+        """The settings of a preset, with some changed.
+
+        Parameters
+        ----------
+        preset
+            A key of `presets`; empty for the first.
+        changes
+            By name; texts are read as the setting's type.
+
+        Raises
+        ------
+        InputError
+            For a preset, name or value that is not valid.
+        """
+        if preset and preset not in self.presets:
+            raise InputError(
+                f"preset {preset!r} is not known to {self.title}", f"Give one of {', '.join(self.presets)}"
+            )
+        chosen = self.presets[preset or next(iter(self.presets))]
+        hints = typing.get_type_hints(type(chosen))
+        values = {}
+        for name, value in (changes or {}).items():
+            if name not in hints:
+                known = ", ".join(hints) or "none"
+                raise InputError(f"setting {name!r} is not known to {self.title}", f"Its settings are: {known}")
+            values[name] = _as_type(value, hints[name], name)
+        return dataclasses.replace(chosen, **values)
+
+    def check_inputs(self, count: int) -> None:
+        """Raise InputError unless the method works on `count` volumes."""
+        if count < self.min_inputs:
+            raise InputError(f"{self.title} needs at least {self.min_inputs} inputs, got {count}", "Name more volumes")
+        if self.max_inputs is not None and count > self.max_inputs:
+            raise InputError(f"{self.title} works on {self.max_inputs} input, got {count}", "Run it for each volume")
+
+
+def _as_type(value: Any, hint: Any, name: str) -> Any:
+    try:
+        if hint is bool:
+            truth = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+            return truth[str(value).lower()]
+        if hint is int and float(value) != int(float(value)):
+            raise ValueError
+        return hint(float(value)) if hint is int else hint(value)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(f"setting {name} = {value!r} is not of type {hint.__name__}") from error

@@ -1,0 +1,58 @@
+"""Multi-contrast super-resolution: two or more thick-slice scans of one patient restore each other.
+
+Presets: ``fast`` and ``balanced`` learn from the scans themselves how what a slice misses looks in
+its plane (:mod:`guided`); ``paper`` is the split-head coordinate network (:mod:`inr`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...representation import Representation
+from ...volume import Volume
+from ..base import FitContext
+from .settings import InrSettings
+
+INR_PRESETS = {
+    "fast": InrSettings(
+        width=256,
+        head_width=128,
+        batch=8192,
+        epochs=20,
+        background_share=0.03,
+        learning_rate=2e-3,
+        mixed_precision=True,
+    ),
+    "balanced": InrSettings(
+        width=512,
+        head_width=256,
+        batch=4096,
+        epochs=40,
+        background_share=0.03,
+        learning_rate=1e-3,
+        mixed_precision=True,
+    ),
+    "paper": InrSettings(),
+}
+PRESETS = {"fast": InrSettings(), "paper": InrSettings()}
+
+
+def fit(volumes: Sequence[Volume], settings: InrSettings, context: FitContext) -> Representation:
+    """Fit the multi-contrast method; the type of the settings tells which network."""
+    from .inr import fit_inr
+
+    return fit_inr(volumes, settings, context, split_heads=True)
+
+
+def fit_single(volumes: Sequence[Volume], settings: InrSettings, context: FitContext) -> Representation:
+    """A coordinate network for each volume."""
+    from .inr import fit_each
+
+    return fit_each(volumes, settings, context)
+
+
+def fit_joint(volumes: Sequence[Volume], settings: InrSettings, context: FitContext) -> Representation:
+    """One coordinate network without heads."""
+    from .inr import fit_inr
+
+    return fit_inr(volumes, settings, context, split_heads=False)

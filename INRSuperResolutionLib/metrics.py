@@ -1,0 +1,123 @@
+"""Image quality against a reference, in two conventions, and consistency with the input.
+
+``reference``: as the multi-contrast paper's code does: both images min-max scaled inside the mask,
+background zeroed, figures over the whole box (flattering, and it hides a wrong intensity scale).
+``clean``: one scale for both (the reference's 99.9th percentile in the mask is 1, both clipped to
+[0, 1]), figures over the mask's voxels only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+from .forward_model import SliceProfile, coarse_axes, observe
+from .grid import Grid
+from .intensity import foreground, robust_range
+from .interpolate import index_coordinates
+from .volume import Volume
+
+MI_BINS = 32
+# what rounding to float32 leaves; reported for a result that returns its input exactly, as JSON knows no infinity
+HIGHEST_CONSISTENCY_DB = 140.0
+
+
+def psnr(result: np.ndarray, reference: np.ndarray, span: float = 1.0) -> float:
+    """Peak signal-to-noise ratio in dB for a data range of `span`; infinity for equal arrays."""
+    mse = float(np.mean((np.asarray(result, np.float64) - reference) ** 2))
+    return float(10 * np.log10(span**2 / mse)) if mse > 0 else float("inf")
+
+
+def _ssim_map(result: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Local SSIM (Wang et al. 2004: Gaussian window, σ 1.5 voxels); single-slice axes are dropped."""
+    squeezed = [np.squeeze(a) for a in (reference, result)]
+    window = 11  # what σ = 1.5 comes to
+    if squeezed[0].ndim == 0 or min(squeezed[0].shape) < window:
+        return np.full(reference.shape, np.nan)
+    _, local = structural_similarity(
+        *squeezed, data_range=1.0, full=True, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    return local.reshape(reference.shape)
+
+
+def compare(result: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> dict[str, dict[str, float]]:
+    """PSNR (dB), SSIM and RMSE of `result` against `reference` in both conventions.
+
+    Parameters
+    ----------
+    result, reference, mask
+        Arrays of one shape; the mask bool, with at least one voxel.
+
+    Returns
+    -------
+    ``{"clean": {"psnr", "ssim", "rmse"}, "reference": {…}}``; RMSE in units of the data range. SSIM
+    is NaN for an image of less than 11 voxels along an axis.
+    """
+    low, top = float(reference.min()), float(np.percentile(reference[mask], 99.9))
+    # the background's level is 0: -1024 HU in a CT, 0 in an MR image
+    span = (top - low) or 1.0
+    g, p = (np.clip((a.astype(np.float64) - low) / span, 0, 1) for a in (reference, result))
+    clean = {
+        "psnr": psnr(p[mask], g[mask]),
+        "ssim": float(np.mean(_ssim_map(p, g)[mask])),
+        "rmse": float(np.sqrt(np.mean((p - g)[mask] ** 2))),
+    }
+    g, p = (_min_max_in(a, mask) for a in (reference, result))
+    box = {
+        "psnr": psnr(p, g),
+        "ssim": float(np.mean(_ssim_map(p, g))),
+        "rmse": float(np.sqrt(np.mean((p - g) ** 2))),
+    }
+    return {"clean": clean, "reference": box}
+
+
+def _min_max_in(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    low, high = float(data[mask].min()), float(data[mask].max())
+    return np.where(mask, (data.astype(np.float64) - low) / ((high - low) or 1.0), 0.0)
+
+
+def mutual_information(a: np.ndarray, b: np.ndarray, mask: np.ndarray, bins: int = MI_BINS) -> float:
+    """Mutual information (nats) of two images inside `mask`, from a `bins` × `bins` joint histogram.
+
+    Source: McGinnis et al. 2023 (multi-contrast INR), Eq. 2.
+    """
+    joint, _, _ = np.histogram2d(a[mask], b[mask], bins)
+    p = joint / joint.sum()
+    independent = p.sum(1, keepdims=True) @ p.sum(0, keepdims=True)
+    used = p > 0
+    return float(np.sum(p[used] * np.log(p[used] / independent[used])))
+
+
+def mutual_information_error(
+    results: tuple[np.ndarray, np.ndarray], references: tuple[np.ndarray, np.ndarray], mask: np.ndarray
+) -> float:
+    """|MI of the two results − MI of the two references| (nats), the ε_MI of McGinnis et al. 2023."""
+    return abs(mutual_information(*results, mask) - mutual_information(*references, mask))
+
+
+def consistency(result: Volume, source: Volume, profile: SliceProfile) -> float | None:
+    """PSNR (dB) of the result, degraded to the input's grid again, against the input.
+
+    Over the input's foreground where the result covers it, with the range of
+    :func:`intensity.robust_range`. None when the result is coarser than the input in some
+    direction (so it cannot be compared) or does not cover it.
+    """
+    grid = Grid(result.shape, result.affine)
+    if coarse_axes(result, source.grid):
+        return None
+    use = foreground(source.data) & _covered(grid, source)
+    if not use.any():
+        return None
+    seen = observe(result, source, profile, coarse_axes(source, grid))
+    return min(psnr(seen[use], source.data[use], robust_range(source.data)), HIGHEST_CONSISTENCY_DB)
+
+
+def _covered(grid: Grid, source: Volume) -> np.ndarray:
+    """Voxels of `source` whose centre lies in the field of view of `grid`, bool."""
+    upper = np.array(grid.shape).reshape(3, 1, 1, 1) - 0.5
+    field = Volume(np.empty(grid.shape, np.float32), grid.affine)
+    inside = []
+    for k in range(source.shape[2]):  # slice by slice: coordinates of a whole volume take gigabytes
+        index = index_coordinates(field, source.slice_grid(k))
+        inside.append(((index >= -0.5) & (index <= upper)).all(axis=0))
+    return np.concatenate(inside, axis=2)

@@ -1,0 +1,166 @@
+"""The continuous function that every method ends in: sample it anywhere, save it, load it."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .errors import InputError
+from .grid import Grid
+from .progress import SILENT, Progress
+from .volume import Volume
+
+FORMAT = "inrsr-representation/1"
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """What is remembered of an input volume: its name, file type and grid (shape; affine, RAS, row by row)."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, int, int]
+    affine: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, volume: Volume) -> Contrast:
+        """The description of `volume`; uneven slices are described by their even grid."""
+        grid = volume.grid
+        return cls(
+            volume.name, np.dtype(volume.dtype).name, grid.shape, tuple(tuple(row) for row in grid.affine.tolist())
+        )
+
+    @property
+    def grid(self) -> Grid:
+        """Its grid."""
+        return Grid(self.shape, np.array(self.affine))
+
+
+class Representation(ABC):
+    """A continuous image of one or more contrasts of one patient.
+
+    Parameters
+    ----------
+    contrasts
+        One for each channel of the function, in the order of the inputs.
+    provenance
+        JSON-ready: how it was made (method, settings, seed, version, inputs, …).
+    """
+
+    kind: ClassVar[str]
+    tile_voxels: ClassVar[int] = 1 << 21
+
+    def __init__(self, contrasts: Sequence[Contrast], provenance: Mapping[str, Any] | None = None) -> None:
+        self.contrasts = tuple(contrasts)
+        self.provenance: dict[str, Any] = dict(provenance or {})
+
+    @abstractmethod
+    def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
+        """Values of some channels at the centres of `grid` (a tile, at most `tile_voxels` centres).
+
+        float32, shape (len(channels), \\*grid.shape), in the intensity scale of the inputs.
+        """
+
+    @abstractmethod
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and JSON-ready configuration from which :meth:`from_state` makes the function again."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(
+        cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> Representation:
+        """The inverse of :meth:`state`."""
+
+    def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
+        """The contrasts at voxel centres, tile by tile.
+
+        Parameters
+        ----------
+        grid
+            One for all contrasts, or one for each.
+
+        Returns
+        -------
+        One volume for each contrast, in the intensity scale of its input.
+        """
+        grids = [grid] * len(self.contrasts) if isinstance(grid, Grid) else list(grid)
+        if len(grids) != len(self.contrasts):
+            raise InputError(
+                f"{len(grids)} grids for {len(self.contrasts)} contrasts", "Give one grid, or one for each"
+            )
+        # contrasts on one and the same grid are evaluated together: they may share most of the work
+        groups: dict[int, list[int]] = {}
+        for channel, g in enumerate(grids):
+            groups.setdefault(id(g), []).append(channel)
+        total = sum(g.size for g in grids)
+        done = 0
+        values = [np.empty(g.shape, np.float32) for g in grids]
+        for channels in groups.values():
+            shared = grids[channels[0]]
+            for box in shared.tiles(self.tile_voxels):
+                tile = self.evaluate(shared.crop(box), channels)
+                for channel, v in zip(channels, tile):
+                    values[channel][box] = v
+                done += v.size * len(channels)
+                progress.update(done / total)
+        return [
+            Volume(v, g.affine, dtype=np.dtype(c.dtype), name=c.name) for v, g, c in zip(values, grids, self.contrasts)
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Write the ``.inr`` file: safetensors with the metadata as JSON in its header; never pickle."""
+        path = Path(path)
+        if path.suffix != ".inr":
+            raise InputError(f"{path}: a representation file ends in .inr", "Rename it")
+        arrays, config = self.state()
+        metadata = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "contrasts": [asdict(c) for c in self.contrasts],
+            "config": config,
+            "provenance": self.provenance,
+        }
+        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, beside, {"inrsr": json.dumps(metadata)})
+            os.replace(beside, path)
+        except (OSError, SafetensorError) as error:
+            raise InputError(
+                f"cannot write {path}: {error}", "Check that the disk has room and the folder can be written to"
+            ) from error
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def read_state(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and metadata of an ``.inr`` file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or of another kind or version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist", "Check the path")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = json.loads((file.metadata() or {}).get("inrsr", "{}"))
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, ValueError, SafetensorError) as error:
+        raise InputError(f"cannot read {path}: {error}", "It is damaged or no .inr file") from error
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{path} has the format {metadata.get('format')!r}, not {FORMAT!r}", "Make it again with this version"
+        )
+    return arrays, metadata

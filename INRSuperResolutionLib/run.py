@@ -1,0 +1,291 @@
+"""The main flow: volumes → fit → sample → files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import __version__
+from .errors import InputError, MissingError, OutOfMemory
+from .forward_model import SliceProfile
+from .grid import Grid
+from .job import Job
+from .methods import FitContext, get_method, load_representation
+from .metrics import consistency
+from .progress import Event, Progress
+from .representation import Representation
+from .staging import Staging
+from .volume import Volume
+from .volume_io import check_writable_format, output_dtype, read, sha256, write
+
+# float32 results, their copy while writing, and the scratch of the consistency check
+BYTES_PER_RESULT_VOXEL = 16
+LOW_CONSISTENCY_DB = 30.0
+
+
+def fit(
+    method: str,
+    volumes: Sequence[Volume],
+    *,
+    preset: str = "",
+    settings: dict[str, Any] | None = None,
+    mask: Volume | None = None,
+    slice_profile: str = "auto",
+    register: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+    max_seconds: float | None = None,
+    progress: Progress | Callable[[Event], object] | None = None,
+) -> Representation:
+    """Fit a method to volumes of one patient.
+
+    Parameters
+    ----------
+    method
+        A name in :data:`methods.METHODS`.
+    volumes
+        One for each contrast, each on its own grid.
+    preset, settings
+        The method's preset (its first one if empty) and what differs from it.
+    mask
+        The fit uses voxels where it is above 0; None for the foreground.
+    slice_profile
+        ``none``, ``boxcar``, ``gaussian``, or ``auto``: ``none`` in preset ``paper``, else decided
+        from the inputs.
+    register
+        Whether to register the volumes rigidly to the first one.
+    progress
+        Called with each event.
+
+    Returns
+    -------
+    The continuous function; its `provenance` tells how it was made.
+    """
+    chosen = get_method(method)
+    chosen.check_inputs(len(volumes))
+    values = chosen.settings(preset, settings)
+    if not isinstance(progress, Progress):
+        progress = Progress(progress)
+    device = resolve_device(device) if chosen.needs_torch else "cpu"
+    volumes = list(volumes)
+    if register and len(volumes) > 1:
+        from .registration import register_rigidly
+
+        progress.stage("register")
+        volumes = register_rigidly(volumes, progress)
+    preset = preset or next(iter(chosen.presets))
+    if slice_profile == "auto" and (preset == "paper" or not chosen.needs_torch):
+        slice_profile = "none"
+    from .slice_profile import choose_profiles
+
+    profiles = choose_profiles(slice_profile, volumes)
+    progress.stage("fit")
+    representation = chosen.fit(volumes, values, FitContext(profiles, mask, device, seed, max_seconds, progress))
+    progress.update(1.0)
+    progress.close()
+    representation.provenance.update(
+        method=method,
+        preset=preset,
+        version=__version__,
+        settings=dataclasses.asdict(values),
+        seed=seed,
+        device=device,
+        slice_profile=[p.kind for p in profiles],
+        registered_affines=[v.affine.tolist() for v in volumes] if register else None,
+    )
+    return representation
+
+
+def run_job(job: Job, progress: Progress) -> dict[str, Any]:
+    """Do what a job says, and return the report. Results appear together at the end, or not at all."""
+    started = time.perf_counter()
+    for path in job.outputs:
+        check_writable_format(path)
+    if job.representation and not job.representation.endswith(".inr"):
+        raise InputError(f"{job.representation}: a representation file ends in .inr", "Rename it")
+    like = read(job.like) if job.like else None  # a wrong name is told before the fit
+    staging = Staging(job)
+    progress.stage("read")
+    if job.task == "sample":
+        if len(job.inputs) != 1:
+            raise InputError(f"{len(job.inputs)} representations", "Sample one at a time")
+        volumes: list[Volume] = []
+        representation = load_representation(job.inputs[0])
+        grids = output_grids(job, [c.grid for c in representation.contrasts], like)
+        if len(job.outputs) != len(grids):
+            raise InputError(
+                f"{len(job.outputs)} outputs for {len(grids)} contrasts",
+                "Name one output for each contrast of the representation",
+            )
+        check_memory(grids)
+    else:
+        method = get_method(job.method)
+        method.check_inputs(len(job.inputs))
+        method.settings(job.preset, job.settings)
+        volumes = []
+        for n, path in enumerate(job.inputs):
+            volumes.append(read(path))
+            progress.update((n + 1) / len(job.inputs))
+        mask = read(job.mask) if job.mask else None
+        grids = output_grids(job, [v.grid for v in volumes], like)
+        check_memory(grids)
+        representation = fit(
+            job.method,
+            volumes,
+            preset=job.preset,
+            settings=job.settings,
+            mask=mask,
+            slice_profile=job.slice_profile,
+            register=job.register,
+            device=job.device,
+            seed=job.seed,
+            max_seconds=job.max_seconds,
+            progress=progress,
+        )
+    made = representation.provenance
+    results: list[Volume] = []
+    figures: list[float | None] = []
+    if job.outputs:
+        progress.stage("sample")
+        results = representation.sample(grids, progress)
+        profiles = [SliceProfile(kind) for kind in made["slice_profile"]]
+        for n, (volume, result) in enumerate(zip(volumes, results)):
+            if made["registered_affines"]:
+                volume = volume.replace(affine=np.array(made["registered_affines"][n]))
+            figures.append(consistency(result, volume, profiles[n]))
+            if figures[-1] is not None and figures[-1] < LOW_CONSISTENCY_DB:
+                progress.warning(
+                    f"{volume.name}: the result agrees with the input to {figures[-1]:.1f} dB only; compare them before use"
+                )
+            progress.update(1.0)
+    progress.stage("write")
+    for n, (result, path) in enumerate(zip(results, job.outputs)):
+        write(result, staging.path(path))
+        progress.update((n + 1) / (len(results) + 1))
+    inputs: list[dict[str, Any]] = [{"path": p, "sha256": sha256(p)} for p in job.inputs]
+    for told, volume in zip(inputs, volumes):
+        told.update(shape=volume.shape, spacing=volume.spacing)
+    if job.representation:
+        if job.task == "upscale":
+            made["inputs"] = inputs
+        representation.save(staging.path(job.representation))
+    progress.close()
+    report = {
+        "method": made["method"],
+        "preset": made["preset"],
+        "version": __version__,
+        "seed": made["seed"],
+        "device": made["device"],
+        "threads": job.threads or usable_cores(),
+        "parameters": made["parameters"],
+        "steps": made["steps"],
+        "stopped_by": made["stopped_by"],
+        "settings": made["settings"],
+        "slice_profile": made["slice_profile"],
+        "registered_affines": made["registered_affines"],
+        "seconds": {
+            **{s: round(progress.seconds.get(s, 0.0), 3) for s in ("read", "register", "fit", "sample", "write")},
+            "total": round(time.perf_counter() - started, 3),
+        },
+        "peak_memory_mb": peak_memory_mb(),
+        "consistency_db": [None if f is None else round(f, 3) for f in figures],
+        "weights": None,
+        "inputs": inputs,
+        "outputs": [
+            {"path": p, "shape": r.shape, "spacing": r.spacing, "dtype": output_dtype(r).name}
+            for p, r in zip(job.outputs, results)
+        ],
+        "representation": job.representation,
+        "job": job.to_dict(),
+    }
+    if job.report:
+        staging.path(job.report).write_text(json.dumps(report, indent=1), "utf-8")
+    progress.update(1.0)  # the last chance to cancel
+    staging.commit()
+    return report
+
+
+def output_grids(job: Job, own: Sequence[Grid], like: Volume | None) -> list[Grid]:
+    """The grid of each result: one for all (`like`), else each in the frame of its own input.
+
+    Inputs on one and the same grid share one object, so that they are sampled together.
+    """
+    if like is not None:
+        return [like.grid] * len(own)
+    finest = min(min(g.spacing) for g in own)
+    grids: list[Grid] = []
+    for n, grid in enumerate(own):
+        twin = next(
+            (m for m in range(n) if own[m].shape == grid.shape and np.array_equal(own[m].affine, grid.affine)), None
+        )
+        if twin is not None:
+            grids.append(grids[twin])
+        elif job.scale:
+            grids.append(grid.scaled(job.scale))
+        else:
+            grids.append(grid.with_spacing(job.spacing or finest))
+    return grids
+
+
+def resolve_device(name: str) -> str:
+    """The torch device that `name` (auto, cpu, cuda or mps) stands for.
+
+    Raises
+    ------
+    MissingError
+        If torch or the device is not there.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingError(f"PyTorch cannot be imported: {error}", "Install it: pip install torch") from error
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if not there[name]:
+        raise MissingError(f"device {name} is not available here", "Use --device cpu, or auto")
+    return name
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_memory(grids: Sequence[Grid]) -> None:
+    """Raise OutOfMemory if results of this size cannot fit the memory that is free."""
+    needed = BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids)
+    free = available_memory()
+    if free is not None and needed > free:
+        shape = " × ".join(map(str, grids[0].shape))
+        raise OutOfMemory(
+            f"a result of {shape} voxels needs about {needed / 2**30:.1f} GB, {free / 2**30:.1f} GB are free",
+            "Choose a coarser spacing or a smaller region",
+        )
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not tell."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return None
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory that this process has held, in MB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
