@@ -67,7 +67,7 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
     with tempfile.TemporaryDirectory(prefix="inrsr-") as folder:
         path = Path(folder) / "job.json"
         job.write(path)
-        process = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-u", "-m", f"{__package__}.worker", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -76,23 +76,22 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
             errors="replace",
             env=worker_environment(job.threads),
             start_new_session=True,  # a Ctrl-C of the terminal reaches the worker through this process only
-        )
-        cancelled = threading.Event()
-        old = {s: signal.signal(s, lambda *_: cancel(process, cancelled)) for s in (signal.SIGINT, signal.SIGTERM)}
-        log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
-        reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
-        reader.start()
-        try:
-            report, failure = _follow(process, on_event)
-            code = process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
+        ) as process:
+            cancelled = threading.Event()
+            old = {s: signal.signal(s, lambda *_: cancel(process, cancelled)) for s in (signal.SIGINT, signal.SIGTERM)}
+            log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
+            reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
+            reader.start()
+            try:
+                report, failure = _follow(process, on_event)
+                code = process.wait()
+            finally:
+                process.kill()  # does nothing to one that has ended
                 process.wait()
-            for number, handler in old.items():
-                signal.signal(number, handler)
-            clear_staging(job)
-        reader.join(timeout=1)
+                for number, handler in old.items():
+                    signal.signal(number, handler)
+                clear_staging(job)
+            reader.join(timeout=1)
     if failure is None and (code != 0 or report is None):
         failure = _died(code, cancelled.is_set(), out_of_memory_kills() > kills)
     if failure is not None:

@@ -66,8 +66,7 @@ class Progress:
 
     def update(self, fraction: float, **metrics: float) -> None:
         """Tell how much of the stage is done (0 to 1); raises Cancelled if the user wants to stop."""
-        if self._is_cancelled():
-            raise Cancelled()
+        self.raise_if_cancelled()
         now = time.perf_counter()
         if now - self._last_event < SECONDS_BETWEEN_EVENTS and fraction < 1:
             return
@@ -78,6 +77,11 @@ class Progress:
             event["seconds_left"] = round(left, 1)
         event["metrics"] = metrics
         self._emit(event)
+
+    def raise_if_cancelled(self) -> None:
+        """Raise Cancelled if the user wants to stop."""
+        if self._is_cancelled():
+            raise Cancelled()
 
     def _seconds_left(self, fraction: float, now: float) -> float | None:
         """Extrapolated from this stage's pace, the later stages from their usual share."""

@@ -207,7 +207,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     }
     if job.report:
         staging.path(job.report).write_text(json.dumps(report, indent=1), "utf-8")
-    progress.update(1.0)  # the last chance to cancel
+    progress.raise_if_cancelled()  # the last chance
     staging.commit()
     return report
 
