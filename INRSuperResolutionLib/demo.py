@@ -44,7 +44,7 @@ def load_anatomy() -> dict[str, Volume]:
     affine = np.asarray(t1.affine)
     brain, grey, white = (np.clip(np.asarray(image.dataobj, dtype=np.float32), 0, None) for image in (t1, grey, white))
     share = {"grey": grey, "white": white, "csf": np.where(brain > 0, np.clip(1 - grey - white, 0, 1), 0)}
-    t2 = sum(share[tissue] * spin_echo(*TISSUES[tissue]) for tissue in TISSUES)
+    t2 = np.sum([share[tissue] * spin_echo(*TISSUES[tissue]) for tissue in TISSUES], axis=0)
     return {"t1": Volume(1000 * brain / brain.max(), affine, name="t1"), "t2": Volume(1000 * t2, affine, name="t2")}
 
 

@@ -16,36 +16,43 @@ from .volume import Volume
 TILE_VOXELS = 1 << 21
 
 
-def weight_matrix(coordinates: np.ndarray, size: int, order: int) -> np.ndarray:
-    """Weights that turn `size` samples into values at `coordinates`, float32, shape (len(coordinates), size).
+def basis_matrix(coordinates: np.ndarray, size: int, order: int) -> np.ndarray:
+    """Values of `size` B-spline basis functions at `coordinates`, float64, shape (len(coordinates), size).
 
     Parameters
     ----------
     coordinates
         Fractional indices; those beyond [0, size − 1] take the edge's value.
     order
-        0 nearest (a half goes up, as in ITK), 1 linear, 3 cubic B-spline with mirrored ends (the
-        prefilter is part of the weights, so they interpolate).
+        0 nearest (a half goes up, as in ITK), 1 linear, 3 cubic with mirrored ends.
     """
     x = np.clip(np.asarray(coordinates, dtype=np.float64), 0, size - 1)
-    rows = np.arange(len(x))
-    weights = np.zeros((len(x), size))
-    if order == 0:
-        weights[rows, np.minimum(np.floor(x + 0.5).astype(int), size - 1)] = 1
-        return weights.astype(np.float32)
-    base = np.floor(x).astype(int)
+    base = np.floor(x + 0.5 if order == 0 else x).astype(int)
     t = x - base
-    if order == 1:
+    if order == 0:
+        parts = {0: np.ones_like(t)}
+    elif order == 1:
         parts = {0: 1 - t, 1: t}
     elif order == 3:
         parts = {-1: (1 - t) ** 3 / 6, 0: 2 / 3 - t**2 + t**3 / 2, 2: t**3 / 6}
         parts[1] = 1 - parts[-1] - parts[0] - parts[2]
     else:
         raise ValueError(f"spline order {order} is not 0, 1 or 3")
+    basis = np.zeros((len(x), size))
+    rows = np.arange(len(x))
     for offset, part in parts.items():
         index = np.abs(base + offset)  # mirrored about the first and the last centre
-        index = np.where(index > size - 1, 2 * (size - 1) - index, index) if size > 1 else np.zeros_like(index)
-        np.add.at(weights, (rows, np.clip(index, 0, size - 1)), part)
+        index = np.where(index > size - 1, 2 * (size - 1) - index, index)
+        np.add.at(basis, (rows, np.clip(index, 0, size - 1)), part)
+    return basis
+
+
+def weight_matrix(coordinates: np.ndarray, size: int, order: int) -> np.ndarray:
+    """Weights that turn `size` samples into values at `coordinates`, float32; arguments as of :func:`basis_matrix`.
+
+    For the cubic spline the prefilter is part of the weights, so it interpolates.
+    """
+    weights = basis_matrix(coordinates, size, order)
     if order == 3 and size > 1:
         weights = weights @ ndimage.spline_filter1d(np.eye(size), 3, axis=0, mode="mirror")
     return weights.astype(np.float32)

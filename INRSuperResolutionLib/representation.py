@@ -164,3 +164,40 @@ def read_state(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
             f"{path} has the format {metadata.get('format')!r}, not {FORMAT!r}", "Make it again with this version"
         )
     return arrays, metadata
+
+
+def pack_volumes(volumes: Sequence[Volume]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
+    """Volumes as arrays (for safetensors) and JSON-ready places; inverse of :func:`unpack_volumes`."""
+    arrays = {f"volume{n}": v.data for n, v in enumerate(volumes)}
+    places = []
+    for v in volumes:
+        even = v.slice_positions is None
+        thickness = None if v.slice_thickness is None else np.asarray(v.slice_thickness).tolist()
+        places.append(
+            {
+                "affine": v.affine.tolist(),
+                "slice_positions": None if even else np.asarray(v.slice_positions).tolist(),
+                "slice_thickness": thickness,
+                "dtype": np.dtype(v.dtype).name,
+                "name": v.name,
+            }
+        )
+    return arrays, places
+
+
+def unpack_volumes(arrays: Mapping[str, np.ndarray], places: Sequence[Mapping[str, Any]]) -> list[Volume]:
+    """Volumes from :func:`pack_volumes`."""
+    volumes = []
+    for n, place in enumerate(places):
+        thickness = place["slice_thickness"]
+        volumes.append(
+            Volume(
+                arrays[f"volume{n}"],
+                np.array(place["affine"]),
+                slice_positions=place["slice_positions"],
+                slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness,
+                dtype=np.dtype(place["dtype"]),
+                name=place["name"],
+            )
+        )
+    return volumes

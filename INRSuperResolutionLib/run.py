@@ -83,6 +83,8 @@ def fit(
     preset = preset or next(iter(chosen.presets))
     if slice_profile == "auto" and (preset == "paper" or not chosen.needs_torch):
         slice_profile = "none"
+    if chosen.min_inputs > 1:
+        check_overlap(volumes)
     from .slice_profile import choose_profiles
 
     profiles = choose_profiles(slice_profile, volumes)
@@ -232,6 +234,27 @@ def output_grids(job: Job, own: Sequence[Grid], like: Volume | None) -> list[Gri
         else:
             grids.append(grid.with_spacing(job.spacing or finest))
     return grids
+
+
+def check_overlap(volumes: Sequence[Volume]) -> None:
+    """Raise InputError unless all volumes show something, and part of what the first one shows."""
+    for volume in volumes:
+        if np.ptp(volume.data) == 0:
+            raise InputError(f"{volume.name} is constant ({volume.data.flat[0]:g})", "Give an image with some contrast")
+    first = volumes[0]
+    for volume in volumes[1:]:
+        corners = [
+            np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in v.grid.shape])).reshape(3, -1) for v in (first, volume)
+        ]
+        places = [v.grid.affine[:3, :3] @ c + v.grid.affine[:3, 3:] for v, c in zip((first, volume), corners)]
+        # boxes in the frame of the first volume: apart along one of its axes means no overlap
+        seen = np.linalg.inv(first.grid.affine[:3, :3]) @ (places[1] - first.grid.affine[:3, 3:])
+        inside = (seen.min(axis=1) < corners[0].max(axis=1)) & (seen.max(axis=1) > corners[0].min(axis=1))
+        if not inside.all():
+            raise InputError(
+                f"{volume.name} does not overlap {first.name}",
+                "Give scans of the same region; if they are of one patient, --register or a transform may bring them together",
+            )
 
 
 def resolve_device(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..grid import Grid
 from ..interpolate import Sampler
-from ..representation import Contrast, Representation
+from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ..volume import Volume
 from .base import FitContext
 
@@ -44,43 +44,6 @@ class SplineRepresentation(Representation):
         cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
     ) -> SplineRepresentation:
         return cls(unpack_volumes(arrays, config["volumes"]), config["order"], contrasts)
-
-
-def pack_volumes(volumes: Sequence[Volume]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
-    """Volumes as arrays (for safetensors) and JSON-ready places; inverse of :func:`unpack_volumes`."""
-    arrays = {f"volume{n}": v.data for n, v in enumerate(volumes)}
-    places = []
-    for v in volumes:
-        even = v.slice_positions is None
-        thickness = None if v.slice_thickness is None else np.asarray(v.slice_thickness).tolist()
-        places.append(
-            {
-                "affine": v.affine.tolist(),
-                "slice_positions": None if even else np.asarray(v.slice_positions).tolist(),
-                "slice_thickness": thickness,
-                "dtype": np.dtype(v.dtype).name,
-                "name": v.name,
-            }
-        )
-    return arrays, places
-
-
-def unpack_volumes(arrays: Mapping[str, np.ndarray], places: Sequence[Mapping[str, Any]]) -> list[Volume]:
-    """Volumes from :func:`pack_volumes`."""
-    volumes = []
-    for n, place in enumerate(places):
-        thickness = place["slice_thickness"]
-        volumes.append(
-            Volume(
-                arrays[f"volume{n}"],
-                np.array(place["affine"]),
-                slice_positions=place["slice_positions"],
-                slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness,
-                dtype=np.dtype(place["dtype"]),
-                name=place["name"],
-            )
-        )
-    return volumes
 
 
 def fit_spline(order: int) -> Callable[[Sequence[Volume], InterpolationSettings, FitContext], SplineRepresentation]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...representation import Representation
 from ...volume import Volume
 from ..base import FitContext
-from .settings import InrSettings
+from .settings import GuidedSettings, InrSettings
 
 INR_PRESETS = {
     "fast": InrSettings(
@@ -34,14 +34,18 @@ INR_PRESETS = {
     ),
     "paper": InrSettings(),
 }
-PRESETS = {"fast": InrSettings(), "paper": InrSettings()}
+PRESETS = {"fast": GuidedSettings(), "balanced": GuidedSettings(width=48, steps=3000), "paper": InrSettings()}
 
 
-def fit(volumes: Sequence[Volume], settings: InrSettings, context: FitContext) -> Representation:
+def fit(volumes: Sequence[Volume], settings: GuidedSettings | InrSettings, context: FitContext) -> Representation:
     """Fit the multi-contrast method; the type of the settings tells which network."""
-    from .inr import fit_inr
+    if isinstance(settings, InrSettings):
+        from .inr import fit_inr
 
-    return fit_inr(volumes, settings, context, split_heads=True)
+        return fit_inr(volumes, settings, context, split_heads=True)
+    from .guided import fit_guided
+
+    return fit_guided(volumes, settings, context)
 
 
 def fit_single(volumes: Sequence[Volume], settings: InrSettings, context: FitContext) -> Representation:

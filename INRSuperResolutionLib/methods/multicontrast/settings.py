@@ -31,3 +31,23 @@ class InrSettings:
     """How often the stopping rule looks."""
     mixed_precision: bool = False
     """bfloat16 products."""
+
+
+@dataclass(frozen=True)
+class GuidedSettings:
+    """The network that learns from the scans themselves; the defaults are the preset ``fast``."""
+
+    width: int = 32
+    """Channels of the convolutions."""
+    depth: int = 3
+    """Shared convolutions between each contrast's first and last one."""
+    steps: int = 1000
+    """Training steps; each sees one crop of every contrast."""
+    crop: int = 128
+    """Side of a crop in pixels."""
+    learning_rate: float = 2e-3
+    """Adam's highest rate; it rises over the first steps and falls to 0 as a cosine."""
+    warmup: int = 60
+    """Steps over which the rate rises."""
+    mixed_precision: bool = True
+    """bfloat16 convolutions where the processor has them."""

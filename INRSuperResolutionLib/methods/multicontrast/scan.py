@@ -1,0 +1,94 @@
+"""One acquisition as a continuous function: the spline that gives its samples back through the slice profile."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from ...forward_model import SUBSAMPLES, SliceProfile
+from ...intensity import Scaling, foreground
+from ...interpolate import basis_matrix
+from ...volume import Volume
+
+# slices that overlap more than this cannot be taken apart: the profile has a zero below their sampling frequency
+WIDEST_SLICE = 1.25
+
+
+class Scan:
+    """A volume with even slices, in normalised intensities, with its thick axis and slice profile.
+
+    Positions are fractional indices of the volume; along the thick axis they count slices.
+    """
+
+    def __init__(self, volume: Volume, profile: SliceProfile) -> None:
+        self.volume, self.profile = volume, profile
+        self.thick = volume.thick_axis
+        self.width = min(float(volume.extent_of_slices().mean()), WIDEST_SLICE) if self.thick == 2 else 1.0
+        self.scaling = Scaling.standard(volume.data)
+        self.data = torch.from_numpy(self.scaling.apply(volume.data))
+        self.foreground = torch.from_numpy(foreground(volume.data))
+        self._solved: dict[int, np.ndarray] = {}
+        self._coefficients: np.ndarray | None = None
+
+    def taps(self) -> tuple[np.ndarray, np.ndarray]:
+        """Offsets in slices and weights with which a slice averages the field."""
+        kernel = self.profile.kernel(1 / SUBSAMPLES)
+        half = len(kernel) // 2
+        return np.arange(-half, half + 1) / SUBSAMPLES * self.width, kernel
+
+    def averaged_basis(self, coordinates: np.ndarray, size: int) -> np.ndarray:
+        """The spline basis as seen by slices at `coordinates`, float64, shape (len(coordinates), size)."""
+        return sum(w * basis_matrix(coordinates + o, size, 3) for o, w in zip(*self.taps()))
+
+    def solve(self, size: int, through_profile: bool) -> np.ndarray:
+        """Samples → spline coefficients along one axis, float64, (size, size).
+
+        Through the profile: the spline's slice averages, not its values, equal the samples. So a
+        base of averaged slices is already sharpened as far as they allow, and consistent with them.
+        """
+        if not through_profile:
+            return solve_plain(size)
+        if size not in self._solved:
+            self._solved[size] = np.linalg.inv(self.averaged_basis(np.arange(size, dtype=np.float64), size))
+        return self._solved[size]
+
+    def weights(self, coordinates: np.ndarray, axis: int) -> Tensor:
+        """Samples → values at `coordinates` along `axis`, float32, (len(coordinates), samples)."""
+        size = self.volume.shape[axis]
+        matrix = basis_matrix(coordinates, size, 3) @ self.solve(size, axis == self.thick)
+        return torch.from_numpy(matrix.astype(np.float32))
+
+    def on_axes(self, coordinates: list[np.ndarray]) -> Tensor:
+        """Values on the lattice spanned by indices along the three axes, float32."""
+        values = self.data
+        # what shrinks the most goes first: it makes the rest cheap
+        for axis in sorted(range(3), key=lambda a: len(coordinates[a]) / values.shape[a]):
+            values = torch.movedim(
+                torch.tensordot(self.weights(coordinates[axis], axis), values, dims=([1], [axis])), 0, axis
+            )
+        return values
+
+    def at(self, coordinates: np.ndarray) -> Tensor:
+        """Values at scattered indices, (3, …) → float32 (…)."""
+        if self._coefficients is None:
+            values = self.data.numpy()
+            for axis in range(3):
+                values = np.moveaxis(
+                    np.tensordot(self.solve(values.shape[axis], axis == self.thick), values, (1, axis)), 0, axis
+                )
+            self._coefficients = values.astype(np.float32)
+        upper = np.array(self.volume.shape).reshape(3, *[1] * (coordinates.ndim - 1)) - 1
+        clipped = np.clip(coordinates, 0, upper)
+        return torch.from_numpy(
+            ndimage.map_coordinates(self._coefficients, clipped, order=3, mode="mirror", prefilter=False)
+        )
+
+
+@functools.cache
+def solve_plain(size: int) -> np.ndarray:
+    """Samples → coefficients of the interpolating cubic spline, float64, (size, size)."""
+    return ndimage.spline_filter1d(np.eye(size), 3, axis=0, mode="mirror") if size > 1 else np.eye(1)

@@ -1,0 +1,261 @@
+"""The command line from outside: exit codes, one clear line, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+from phantoms import leftovers, oblique, phantom
+
+from INRSuperResolutionLib import METHODS, Grid, Volume, read, write
+
+FAST_FIT = ("--max-seconds", "2")
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """Two contrasts of one phantom, thick along different axes."""
+    a = phantom((24, 22, 6), np.diag([1.0, 1, 4, 1]), name="a")
+    b = Volume(200 - 0.5 * phantom((6, 22, 24), np.diag([4.0, 1, 1, 1])).data, np.diag([4.0, 1, 1, 1]), name="b")
+    write(a, tmp_path / "a.nii.gz")
+    write(b, tmp_path / "b.nrrd")
+    return [tmp_path / "a.nii.gz", tmp_path / "b.nrrd"]
+
+
+def assert_refused(done, code, *words):
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == code, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+def test_methods_are_listed(inrsr):
+    listed = json.loads(inrsr("methods", "--json").stdout)
+    assert [m["name"] for m in listed] == list(METHODS)
+    assert inrsr("methods").stdout.count("\n") == len(METHODS)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_every_method_restores_two_contrasts(tmp_path, inrsr, scans, method):
+    """Grids are those of the contract, values keep the inputs' scale, the saved function samples the same."""
+    outputs = [tmp_path / "ünï a.nii.gz", tmp_path / "out b.nrrd"]
+    representation = tmp_path / "fit.inr"
+    report = tmp_path / "r.json"
+    done = inrsr(
+        "upscale", method, *scans, "--output", *outputs, "--save-representation", representation,
+        "--report", report, "--progress", "json", *FAST_FIT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "result"
+    told = json.loads(report.read_text())
+    assert told["consistency_db"][0] > 15
+    for path, output in zip(scans, outputs):
+        source, result = read(path), read(output)
+        np.testing.assert_allclose(result.affine, Grid.like(source).isotropic().affine, atol=1e-6)
+        assert result.shape == Grid.like(source).isotropic().shape
+        low, high = source.data.min(), source.data.max()
+        span = high - low
+        assert low - 0.3 * span < result.data.min() < result.data.max() < high + 0.3 * span
+    again = [tmp_path / "again a.nii.gz", tmp_path / "again b.nrrd"]
+    assert inrsr("sample", representation, "--output", *again, "--progress", "none").returncode == 0
+    for first, second in zip(outputs, again):
+        np.testing.assert_allclose(read(second).data, read(first).data, rtol=0, atol=1e-3 * np.ptp(read(first).data))
+    assert leftovers(tmp_path) == []
+
+
+def test_like_spacing_and_scale(tmp_path, inrsr, scans):
+    like = Volume(np.zeros((7, 8, 9)), oblique(), name="like")
+    write(like, tmp_path / "like.nrrd")
+    own = read(scans[0]).grid
+    cases = [
+        (("--like", tmp_path / "like.nrrd"), like.grid),
+        (("--spacing", "0.7", "2", "1.3"), own.with_spacing((0.7, 2, 1.3))),
+        (("--scale", "2.37"), own.scaled(2.37)),
+    ]
+    for arguments, grid in cases:
+        out = tmp_path / "out.nrrd"
+        assert inrsr("upscale", "linear", scans[0], "--output", out, *arguments, "--progress", "none").returncode == 0
+        result = read(out)
+        assert result.shape == grid.shape
+        np.testing.assert_allclose(result.affine, grid.affine, rtol=0, atol=1e-9)
+
+
+def test_bad_usage(tmp_path, inrsr, scans):
+    out = ("--output", tmp_path / "o.nii.gz")
+    assert_refused(inrsr(), 2, "COMMAND", "--help")
+    assert_refused(inrsr("fly"), 2, "fly")
+    assert_refused(inrsr("upscale", "magic", scans[0], *out), 2, "'magic'", "multicontrast")
+    assert_refused(inrsr("upscale", "linear", scans[0], *out, "--preset", "slow"), 2, "'slow'", "fast")
+    assert_refused(inrsr("upscale", "single-contrast", scans[0], *out, "--set", "width=wide"), 2, "'wide'", "int")
+    assert_refused(inrsr("upscale", "single-contrast", scans[0], *out, "--set", "height=3"), 2, "'height'", "width")
+    assert_refused(inrsr("upscale", "linear", scans[0], *out, "--set", "nonsense"), 2, "NAME=VALUE")
+    assert_refused(inrsr("upscale", "multicontrast", scans[0], *out), 2, "at least 2")
+    assert_refused(inrsr("upscale", "linear", *scans, *out), 2, "1 outputs for 2 inputs")
+    assert_refused(inrsr("upscale", "linear", scans[0], "--output", scans[0]), 2, "would be overwritten")
+    assert_refused(inrsr("upscale", "linear", scans[0], *out, "--spacing", "1", "--scale", "2"), 2, "not allowed")
+    assert_refused(inrsr("upscale", "linear", scans[0], *out, "--spacing", "1", "2"), 2, "1 2")
+    assert_refused(inrsr("upscale", "linear", scans[0], *out, "--spacing", "-1"), 2)
+    assert_refused(inrsr("upscale", "linear", scans[0], "--output", tmp_path / "o.jpg"), 2, ".jpg", ".nii.gz")
+    assert_refused(inrsr("upscale", "linear", scans[0], *out, "--save-representation", tmp_path / "o.pkl"), 2, ".inr")
+    assert_refused(inrsr("benchmark", "everything"), 2, "everything")
+    assert_refused(
+        inrsr("degrade", scans[0], "--output", tmp_path / "o.nii.gz", "--kind", "area", "--factor", "99"), 2, "99"
+    )
+    assert_refused(inrsr("evaluate", scans[0], scans[1]), 2, "not on the grid")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nii.gz", "b.nrrd"]
+
+
+def test_bad_inputs(tmp_path, inrsr, scans):
+    def save(name, data):
+        nib.save(nib.Nifti1Image(data, np.eye(4)), tmp_path / name)
+        return tmp_path / name
+
+    def upscale(path, *more):
+        return inrsr("upscale", "linear", path, "--output", tmp_path / "o.nii.gz", *more)
+
+    assert_refused(upscale(tmp_path / "no.nii.gz"), 2, "no.nii.gz", "does not exist")
+    (tmp_path / "cut.nii.gz").write_bytes(scans[0].read_bytes()[:700])
+    assert_refused(upscale(tmp_path / "cut.nii.gz"), 2, "cut.nii.gz")
+    assert_refused(upscale(save("4d.nii.gz", np.zeros((3, 3, 3, 2), np.float32))), 2, "4 axes")
+    assert_refused(upscale(save("nan.nii.gz", np.full((3, 3, 3), np.nan, np.float32))), 2, "27", "NaN")
+    assert_refused(upscale(scans[0], "--like", tmp_path / "no.nii.gz"), 2, "no.nii.gz")
+    assert_refused(upscale(scans[0], "--spacing", "0.001"), 4, "GB", "coarser")
+    assert_refused(upscale(scans[0], "--mask", tmp_path / "no.nii.gz"), 2, "no.nii.gz")
+    assert_refused(inrsr("upscale", "linear", scans[0], "--output", tmp_path / "no" / "o.nii.gz"), 2, "does not exist")
+    assert_refused(inrsr("sample", scans[0], "--output", tmp_path / "o.nii.gz"), 2, "no .inr file")
+    assert not (tmp_path / "o.nii.gz").exists()
+    assert leftovers(tmp_path) == []
+
+
+def test_what_cannot_be_fitted_says_why(tmp_path, inrsr, scans):
+    far = read(scans[1])
+    shifted = far.affine.copy()
+    shifted[:3, 3] += 1000
+    write(far.replace(affine=shifted), tmp_path / "far.nii.gz")
+    outputs = ("--output", tmp_path / "o1.nii.gz", tmp_path / "o2.nii.gz")
+    done = inrsr("upscale", "multicontrast", scans[0], tmp_path / "far.nii.gz", *outputs)
+    assert_refused(done, 2, "far.nii.gz", "overlap")
+    write(far.replace(data=np.full(far.shape, 7.0)), tmp_path / "flat.nii.gz")
+    done = inrsr("upscale", "multicontrast", scans[0], tmp_path / "flat.nii.gz", *outputs)
+    assert_refused(done, 2, "flat.nii.gz", "constant")
+
+
+def test_constant_volume_and_single_voxel_axes_interpolate(tmp_path, inrsr):
+    for shape in ((5, 6, 1), (1, 6, 7), (1, 1, 1), (4, 4, 4)):
+        write(Volume(np.full(shape, 7.0), oblique()), tmp_path / "a.nii.gz")
+        for method in ("nearest", "linear", "cubic"):
+            done = inrsr(
+                "upscale",
+                method,
+                tmp_path / "a.nii.gz",
+                "--output",
+                tmp_path / "b.nii.gz",
+                "--scale",
+                "2",
+                "--progress",
+                "none",
+            )
+            assert done.returncode == 0, done.stderr
+            np.testing.assert_allclose(read(tmp_path / "b.nii.gz").data, 7.0, rtol=1e-6)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the next test stands in")
+def test_read_only_folder(tmp_path, inrsr, scans):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o555)
+    assert_refused(inrsr("upscale", "linear", scans[0], "--output", folder / "o.nii.gz"), 2, "cannot write")
+
+
+def test_a_place_that_takes_no_files(inrsr, scans):
+    assert_refused(inrsr("upscale", "linear", scans[0], "--output", "/proc/o.nii.gz"), 2, "/proc")
+
+
+def test_missing_device(tmp_path, inrsr, scans):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    done = inrsr("upscale", "single-contrast", scans[0], "--output", tmp_path / "o.nii.gz", "--device", "cuda")
+    assert_refused(done, 5, "cuda", "--device cpu")
+
+
+def test_existing_output_survives_a_failed_run(tmp_path, inrsr, scans):
+    (tmp_path / "o.nii.gz").write_bytes(b"old")
+    done = inrsr(
+        "upscale", "linear", scans[0], tmp_path / "no.nii.gz", "--output", tmp_path / "o.nii.gz", tmp_path / "p.nii.gz"
+    )
+    assert_refused(done, 2)
+    assert (tmp_path / "o.nii.gz").read_bytes() == b"old"
+
+
+def test_same_seed_same_bits(tmp_path, inrsr, scans):
+    outputs = []
+    for run in ("1", "2"):
+        out = [tmp_path / f"{run}a.nrrd", tmp_path / f"{run}b.nrrd"]
+        done = inrsr(
+            "upscale",
+            "multicontrast",
+            *scans,
+            "--output",
+            *out,
+            "--seed",
+            "3",
+            "--preset",
+            "fast",
+            "--progress",
+            "none",
+        )
+        assert done.returncode == 0, done.stderr
+        outputs.append([read(p).data for p in out])
+    for first, second in zip(*outputs):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_degrade_and_evaluate(tmp_path, inrsr):
+    write(phantom((24, 22, 20), np.eye(4)), tmp_path / "truth.nii.gz")
+    assert (
+        inrsr(
+            "degrade",
+            tmp_path / "truth.nii.gz",
+            "--output",
+            tmp_path / "low.nii.gz",
+            "--kind",
+            "interval",
+            "--factor",
+            "4",
+        ).returncode
+        == 0
+    )
+    assert read(tmp_path / "low.nii.gz").shape == (24, 22, 5)
+    inrsr(
+        "upscale",
+        "cubic",
+        tmp_path / "low.nii.gz",
+        "--output",
+        tmp_path / "up.nii.gz",
+        "--like",
+        tmp_path / "truth.nii.gz",
+    )
+    done = inrsr(
+        "evaluate", tmp_path / "up.nii.gz", tmp_path / "truth.nii.gz", "--lowres", tmp_path / "low.nii.gz", "--json"
+    )
+    figures = json.loads(done.stdout)
+    assert figures["clean"]["psnr"] > 20
+    assert figures["consistency_db"] > 80  # point samples that a spline returns
+    text = inrsr(
+        "evaluate",
+        tmp_path / "up.nii.gz",
+        tmp_path / "truth.nii.gz",
+        "--contrast",
+        tmp_path / "up.nii.gz",
+        tmp_path / "truth.nii.gz",
+    ).stdout
+    assert "PSNR" in text
+    assert "mutual-information error" in text
