@@ -292,7 +292,7 @@ class Bar:
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
-        self._last_line = 0.0
+        self._last_line = time.perf_counter()
 
     def __call__(self, event: Event) -> None:
         if event["event"] == "progress":

@@ -108,16 +108,11 @@ def fit(
 def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """Do what a job says, and return the report. Results appear together at the end, or not at all."""
     started = time.perf_counter()
-    for path in job.outputs:
-        check_writable_format(path)
-    if job.representation and not job.representation.endswith(".inr"):
-        raise InputError(f"{job.representation}: a representation file ends in .inr", "Rename it")
+    check_job(job)
     like = read(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
     if job.task == "sample":
-        if len(job.inputs) != 1:
-            raise InputError(f"{len(job.inputs)} representations", "Sample one at a time")
         volumes: list[Volume] = []
         representation = load_representation(job.inputs[0])
         grids = output_grids(job, [c.grid for c in representation.contrasts], like)
@@ -128,9 +123,6 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
             )
         check_memory(grids)
     else:
-        method = get_method(job.method)
-        method.check_inputs(len(job.inputs))
-        method.settings(job.preset, job.settings)
         volumes = []
         for n, path in enumerate(job.inputs):
             volumes.append(read(path))
@@ -212,6 +204,21 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     progress.raise_if_cancelled()  # the last chance
     staging.commit()
     return report
+
+
+def check_job(job: Job) -> None:
+    """Raise InputError for what can be seen to be wrong before any work."""
+    for path in job.outputs:
+        check_writable_format(path)
+    if job.representation and not job.representation.endswith(".inr"):
+        raise InputError(f"{job.representation}: a representation file ends in .inr", "Rename it")
+    if job.task == "sample":
+        if len(job.inputs) != 1:
+            raise InputError(f"{len(job.inputs)} representations", "Sample one at a time")
+        return
+    method = get_method(job.method)
+    method.check_inputs(len(job.inputs))
+    method.settings(job.preset, job.settings)
 
 
 def output_grids(job: Job, own: Sequence[Grid], like: Volume | None) -> list[Grid]:

@@ -7,9 +7,30 @@ from collections.abc import Sequence
 from .forward_model import SliceProfile
 from .volume import Volume
 
+# a volume whose slices are this much thicker than its pixels was acquired slice by slice
+THICK_RATIO = 1.5
+
 
 def choose_profiles(choice: str, volumes: Sequence[Volume]) -> list[SliceProfile]:
-    """The profile of each volume; `choice` is ``auto`` or a kind of :class:`SliceProfile`."""
+    """The profile of each volume.
+
+    Parameters
+    ----------
+    choice
+        A kind of :class:`SliceProfile` for all, or ``auto``: ``boxcar`` where the header tells a slice
+        thickness or the slices are clearly thicker than the pixels, as an acquired slice always
+        averages over its thickness; else ``none``. Whether an image without a header was averaged or
+        only thinned out cannot be told from its intensities: the spectra of the two overlap with
+        the anatomy's own differences between directions. Say ``none`` for images that were thinned.
+    """
     if choice != "auto":
         return [SliceProfile(choice) for _ in volumes]
-    return [SliceProfile("boxcar") for _ in volumes]
+    return [SliceProfile("boxcar" if is_acquired_in_slices(v) else "none") for v in volumes]
+
+
+def is_acquired_in_slices(volume: Volume) -> bool:
+    """Whether header or spacing say that the volume was acquired in thick slices."""
+    if volume.slice_thickness is not None:
+        return True
+    spacing = sorted(volume.spacing)
+    return spacing[2] > THICK_RATIO * spacing[1]

@@ -129,6 +129,12 @@ class Target:
         """Input channels of the network: the target and its phase; each guide on its planes and its phase."""
         return 1 + PHASES + len(self.guides) * (PLANES + PHASES)
 
+    def sines(self, axis: int) -> list[int]:
+        """Input channels that hold the sine of a phase along `axis`: mirroring the axis changes their sign."""
+        axes = [self.scan.thick, *(link.axis for link in self.links)]
+        first = [1, *(1 + PHASES + n * (PLANES + PHASES) + PLANES for n in range(len(self.links)))]
+        return [channel + 1 for channel, along in zip(first, axes) if along == axis]
+
     def step_across(self, lesson: Lesson) -> float:
         """The stencil's step along the thick axis, in slices: as long in mm as along the teaching axis."""
         along = self.stride[lesson.teaching] * self.spacing[lesson.teaching]
@@ -196,9 +202,13 @@ class School:
         for guide in target.guides:
             sides = []
             for side in (-1, 0, 1):
-                beside = list(index)
-                beside[thick] = index[thick] + side * step
-                sides.append(torch.movedim(target.guide_on(guide, beside), thick, 0).contiguous())
+                # averaged across the slice as the target is: the images must show the same anatomy
+                seen = torch.zeros(target.scan.volume.shape)
+                for offset, weight in zip(*target.scan.taps()):
+                    beside = list(index)
+                    beside[thick] = index[thick] + side * step + offset
+                    seen += weight * target.guide_on(guide, beside)
+                sides.append(torch.movedim(seen, thick, 0).contiguous())
             self.guides.append(torch.stack(sides, dim=1))  # slice, side, two axes in plane
         area = self.foreground.flatten(1).sum(1).numpy()
         self.useful = np.flatnonzero(area > SMALLEST_SLICE * area.max())
@@ -223,8 +233,8 @@ class School:
         factors = (joined, scan.solve(len(centres), True), cut, solve_plain(count))
         return torch.linalg.multi_dot([torch.from_numpy(np.asarray(f)) for f in factors]).float()
 
-    def example(self, rng: np.random.Generator, size: int, radius: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs (channels, size + 2 r, size + 2 r), wanted residual and weight (size, size)."""
+    def example(self, rng: np.random.Generator, most: int, radius: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs (channels, size + 2 r, size + 2 r), wanted residual and weight (size, size); size ≤ `most`."""
         target, scan = self.target, self.target.scan
         teaching, other, usable = target.lessons[rng.integers(len(target.lessons))]
         k = int(self.useful[rng.integers(len(self.useful))])
@@ -235,6 +245,8 @@ class School:
 
         truth, inside = turned(self.slices[k]), turned(self.foreground[k])
         strides = target.stride[teaching], target.stride[other]
+        extents = [high - low for low, high in self.boxes[k]]
+        size = min(most, math.ceil(max(e / stride for e in extents for stride in strides)))
         windows = []
         for (low, high), stride in zip(self.boxes[k][::-1] if swap else self.boxes[k], strides):
             slack = (high - low) - size * stride  # the crop lies in the foreground's box, or around it
@@ -487,10 +499,22 @@ class GuidedRepresentation(Representation):
             planes = some.stop - first
             x = torch.cat([(c[some] if len(c) == count else c).expand(planes, -1, height, width) for c in channels], 1)
             with torch.no_grad():
-                found[some] = self.residual_of(x.to(self._device), target.channel).cpu()
+                found[some] = self._averaged(x.to(self._device), target, lesson).cpu()
 
         list(self.threads.map(compute, range(0, count, PLANES_AT_ONCE)))
         return found.permute(*np.argsort((teaching, thick, other)).tolist())
+
+    def _averaged(self, x: Tensor, target: Target, lesson: Lesson) -> Tensor:
+        """The network's residual, averaged over the mirror images of its planes if the settings say so."""
+        results = []
+        for flips in itertools.product((False, True), repeat=2) if self._settings.average_flips else [(False, False)]:
+            turn = [axis - 2 for axis in (0, 1) if flips[axis]]
+            mirrored = x.flip(turn) if turn else x
+            for axis, flip in zip((target.scan.thick, lesson.other), flips):
+                if flip:
+                    mirrored[:, target.sines(axis)] *= -1
+            results.append(self.residual_of(mirrored, target.channel).flip(turn))
+        return torch.stack(results).mean(dim=0)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`Representation`."""

@@ -39,15 +39,17 @@ class GuidedSettings:
 
     width: int = 32
     """Channels of the convolutions."""
-    depth: int = 3
+    depth: int = 4
     """Shared convolutions between each contrast's first and last one."""
-    steps: int = 1000
+    steps: int = 1200
     """Training steps; each sees one crop of every contrast."""
     crop: int = 128
     """Side of a crop in pixels."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     """Adam's highest rate; it rises over the first steps and falls to 0 as a cosine."""
     warmup: int = 60
     """Steps over which the rate rises."""
     mixed_precision: bool = True
     """bfloat16 convolutions where the processor has them."""
+    average_flips: bool = True
+    """Average the residual over the mirror images of each plane."""
