@@ -117,6 +117,10 @@ def make_parser() -> Parser:
     benchmark.add_argument(
         "--minutes", type=float, default=10.0, help="time for each slow method (default: %(default)g)"
     )
+    benchmark.add_argument(
+        "--methods", nargs="+", default=["multicontrast"], choices=("multicontrast", "joint", "single-contrast"),
+        help="networks of the paper to measure (default: multicontrast)",
+    )  # fmt: skip
     benchmark.add_argument("--json", action="store_true")
     add_debug(benchmark)
     benchmark.set_defaults(run=run_benchmark)

@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from .forward_model import SliceProfile, coarse_axes, observe
 from .grid import Grid
 from .intensity import foreground, robust_range
-from .interpolate import index_coordinates
+from .interpolate import index_coordinates, resample
 from .volume import Volume
 
 MI_BINS = 32
@@ -99,12 +99,16 @@ def consistency(result: Volume, source: Volume, profile: SliceProfile) -> float 
     """PSNR (dB) of the result, degraded to the input's grid again, against the input.
 
     Over the input's foreground where the result covers it, with the range of
-    :func:`intensity.robust_range`. None when the result is coarser than the input in some
-    direction (so it cannot be compared) or does not cover it.
+    :func:`intensity.robust_range`. Where the result is coarser than the input (1 mm from 0.7 mm
+    pixels), the input is first sampled as coarsely. None when the two do not overlap.
     """
     grid = Grid(result.shape, result.affine)
-    if coarse_axes(result, source.grid):
-        return None
+    coarser = coarse_axes(result, source.grid)
+    if coarser:
+        directions = source.affine[:3, :3] / np.linalg.norm(source.affine[:3, :3], axis=0)
+        along = np.argmax(np.abs(np.linalg.inv(result.affine[:3, :3]) @ directions), axis=0)
+        spacing = [max(s, grid.spacing[n]) if n in coarser else s for s, n in zip(source.spacing, along)]
+        source = resample(source, source.grid.with_spacing(spacing)).replace(slice_thickness=None)
     use = foreground(source.data) & _covered(grid, source)
     if not use.any():
         return None

@@ -18,6 +18,8 @@ Event = dict[str, object]
 # the usual share of each stage in the whole run, to foresee the remaining time
 SHARES = {"read": 0.03, "register": 0.05, "fit": 0.72, "sample": 0.15, "write": 0.05}
 SECONDS_BETWEEN_EVENTS = 0.2
+# the pace is not told before this part of a stage is done: it starts with preparations
+FORESEEABLE = 0.04
 # previews may take this part of the time at most
 PREVIEW_COST = 0.1
 
@@ -86,7 +88,7 @@ class Progress:
     def _seconds_left(self, fraction: float, now: float) -> float | None:
         """Extrapolated from this stage's pace, the later stages from their usual share."""
         spent = now - self._stage_started
-        if self._stage not in SHARES or fraction <= 0 or spent < 0.5:
+        if self._stage not in SHARES or fraction < FORESEEABLE or spent < 1:
             return None
         stage_total = spent / fraction
         names = list(SHARES)

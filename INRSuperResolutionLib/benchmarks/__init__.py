@@ -5,4 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {}
+from .fit import benchmark_fit
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {"fit": benchmark_fit}

@@ -39,7 +39,7 @@ from ...interpolate import axis_map, basis_matrix, index_coordinates, is_outside
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ...volume import Volume
 from ..base import FitContext
-from .scan import Scan, solve_plain
+from .scan import Average, Scan, solve_plain, turned_to
 from .settings import GuidedSettings
 
 PHASES = 3  # cos φ, sin φ, cos 2φ of the position within a slice
@@ -47,8 +47,12 @@ PLANES = 3  # a guide is seen on the plane itself and on its two neighbours
 PLANES_AT_ONCE = 4
 # slices with less foreground than this part of the largest one teach nothing
 SMALLEST_SLICE = 0.15
-# the stencil's step is a pixel, or several when pixels are so fine that it would not reach across a slice
-STEPS_PER_SLICE = 6
+# what a pixel outside the foreground counts in the loss: enough to keep the air dark
+BACKGROUND_WEIGHT = 0.1
+# the stencil's step is a pixel, or several when pixels are so fine that it would not reach across the slices
+STEPS_PER_SLICE = 4
+# a lattice this much coarser than the result still resolves what the stencil makes
+COARSER = 1.25
 MARGIN = 6  # lattice points around a tile that keep a spline's boundary out of it
 
 
@@ -123,6 +127,7 @@ class Target:
         self.lessons = [lesson for lesson in lessons if sum(lesson.usable) == most]
         reach = self.spacing[thick] / STEPS_PER_SLICE
         self.stride = {axis: max(1, round(reach / self.spacing[axis])) for axis in planes}
+        self.views = [self.along_our_axes(guide) for guide in self.guides]
 
     @property
     def channels(self) -> int:
@@ -140,6 +145,10 @@ class Target:
         along = self.stride[lesson.teaching] * self.spacing[lesson.teaching]
         return along / self.spacing[self.scan.thick]
 
+    def steps(self) -> dict[int, float]:
+        """The stencil's step along each axis, in voxels."""
+        return {**self.stride, self.scan.thick: self.step_across(self.lessons[0])}
+
     def _link(self, guide: Scan) -> Link:
         to_guide = np.linalg.inv(guide.volume.affine) @ self.scan.volume.affine
         row = to_guide[guide.thick]
@@ -147,20 +156,26 @@ class Target:
         centre = (np.array(self.scan.volume.shape) - 1) / 2
         return Link(axis, float(row[axis]), float(row[:3] @ centre + row[3] - row[axis] * centre[axis]))
 
-    def guide_on(self, guide: Scan, coordinates: list[np.ndarray]) -> Tensor:
-        """Values of a guide on a lattice of the target's indices."""
-        shape = [len(c) for c in coordinates]
-        to_guide = np.linalg.inv(guide.volume.affine) @ self.scan.volume.affine
+    def along_our_axes(self, guide: Scan) -> Scan:
+        """The guide itself if its axes run along ours, else turned to them."""
+        if axis_map(self.scan.volume.grid, guide.volume.affine) is not None:
+            return guide
+        step = self.step_across(self.lessons[0]) * self.spacing[self.scan.thick]
+        spacing = [step if axis == self.scan.thick else self.spacing[axis] for axis in range(3)]
+        return turned_to(guide, self.scan.volume, spacing)
+
+    @staticmethod
+    def guide_on(
+        guide: Scan, frame: np.ndarray, coordinates: list[np.ndarray], average: Average | None = None
+    ) -> Tensor:
+        """Values of a guide on a lattice of indices of `frame` (an affine along whose axes the guide's run)."""
+        to_guide = np.linalg.inv(guide.volume.affine) @ frame
         sources = [int(np.argmax(np.abs(to_guide[row, :3]))) for row in range(3)]
-        aside = np.abs(to_guide[:3, :3]).sum() - sum(abs(to_guide[row, sources[row]]) for row in range(3))
-        if sorted(sources) == [0, 1, 2] and aside * max(self.scan.volume.shape) < 1e-3:
-            along = [to_guide[row, c] * coordinates[c] + to_guide[row, 3] for row, c in enumerate(sources)]
-            return guide.on_axes(along).permute(*np.argsort(sources).tolist())
-        values = torch.empty(shape)
-        for n, first in enumerate(coordinates[0]):  # slab by slab: scattered coordinates take much memory
-            index = np.stack(np.meshgrid([first], coordinates[1], coordinates[2], indexing="ij"))
-            values[n] = guide.at(np.tensordot(to_guide[:3, :3], index, 1) + to_guide[:3, 3].reshape(3, 1, 1, 1))[0]
-        return values
+        along = [to_guide[row, c] * coordinates[c] + to_guide[row, 3] for row, c in enumerate(sources)]
+        if average is not None:
+            row = sources.index(average.axis)
+            average = Average(row, to_guide[row, average.axis] * average.offsets, average.weights)
+        return guide.on_axes(along, average).permute(*np.argsort(sources).tolist())
 
     def inputs(self, lesson: Lesson, coordinates: list[np.ndarray]) -> list[Tensor]:
         """What the network sees on planes (thick, other), one for each index along the teaching axis.
@@ -176,14 +191,14 @@ class Target:
             return values[None, :, :, None] if axis == thick else values[None, :, None, :]
 
         channels = [planes(self.scan.on_axes(coordinates)), along(phase(coordinates[thick]), thick)]
-        for link, guide, use in zip(self.links, self.guides, usable):
+        for link, guide, use in zip(self.links, self.views, usable):
             if not use:
                 channels.append(torch.zeros(1, PLANES + PHASES, 1, 1))
                 continue
             for side in (-1, 0, 1):
                 beside = list(coordinates)
                 beside[teaching] = coordinates[teaching] + side * self.stride[teaching]
-                channels.append(planes(self.guide_on(guide, beside)))
+                channels.append(planes(self.guide_on(guide, self.scan.volume.affine, beside)))
             channels.append(along(phase(link.scale * coordinates[link.axis] + link.offset), link.axis))
         return channels
 
@@ -199,15 +214,14 @@ class School:
         index = [np.arange(n, dtype=np.float64) for n in target.scan.volume.shape]
         step = target.step_across(target.lessons[0])
         self.guides = []
-        for guide in target.guides:
+        for guide in target.views:
             sides = []
             for side in (-1, 0, 1):
                 # averaged across the slice as the target is: the images must show the same anatomy
-                seen = torch.zeros(target.scan.volume.shape)
-                for offset, weight in zip(*target.scan.taps()):
-                    beside = list(index)
-                    beside[thick] = index[thick] + side * step + offset
-                    seen += weight * target.guide_on(guide, beside)
+                across = Average(thick, *target.scan.taps())
+                beside = list(index)
+                beside[thick] = index[thick] + side * step
+                seen = target.guide_on(guide, target.scan.volume.affine, beside, across)
                 sides.append(torch.movedim(seen, thick, 0).contiguous())
             self.guides.append(torch.stack(sides, dim=1))  # slice, side, two axes in plane
         area = self.foreground.flatten(1).sum(1).numpy()
@@ -286,7 +300,7 @@ class School:
         r, c = clipped[0][inner], clipped[1][inner]
         wanted = truth[r][:, c] - seen[inner, inner]
         real = [torch.from_numpy((w[inner] >= 0) & (w[inner] < n)) for w, n in zip(windows, truth.shape)]
-        weight = (inside[r][:, c] & real[0][:, None] & real[1]).float()
+        weight = torch.where(inside[r][:, c], 1.0, BACKGROUND_WEIGHT) * (real[0][:, None] & real[1])
         turn = [axis - 2 for axis in (0, 1) if flips[axis]]
         return x.flip(turn), wanted.flip(turn), weight.flip(turn)
 
@@ -333,7 +347,8 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
         found = list(representation.threads.map(gradient, range(len(schools)), schools, rngs))
         # summed in the order of the contrasts, so that the same seed gives the same bits
         for n, parameter in enumerate(weights):
-            parameter.grad = torch.stack([g[n] for _, g in found if g[n] is not None]).sum(dim=0)
+            parts = [part for _, gradients in found if (part := gradients[n]) is not None]
+            parameter.grad = torch.stack(parts).sum(dim=0)
         optimizer.step()
         step += 1
         done = step / settings.steps
@@ -428,7 +443,7 @@ class GuidedRepresentation(Representation):
     @staticmethod
     def _runs(target: Target, coordinates: Sequence[np.ndarray]) -> list[list[slice]] | None:
         """The lattices with the stencil's step that make up these coordinates, along each axis; None if there are none."""
-        steps = {**target.stride, target.scan.thick: target.step_across(target.lessons[0])}
+        steps = target.steps()
         runs = []
         for axis, c in enumerate(coordinates):
             if len(c) < 2:
@@ -442,13 +457,11 @@ class GuidedRepresentation(Representation):
 
     def _interpolated_residual(self, target: Target, index: np.ndarray, spacing: Sequence[float]) -> Tensor:
         """r_c at scattered indices: on our own lattice around them, and by a cubic spline from there."""
-        thick = target.scan.thick
-        step = target.step_across(target.lessons[0])
-        # half steps across the slices resolve all that the stencil makes, unless the result is coarser anyway
-        fine = step if min(spacing) >= step * target.spacing[thick] else step / 2
+        steps = target.steps()
         lattice, offsets, scales = [], [], []
         for axis, c in enumerate(index):
-            scale = fine if axis == thick else 1.0
+            parts = max(1, math.ceil(steps[axis] * target.spacing[axis] / min(spacing) / COARSER))
+            scale = steps[axis] / parts
             top = (target.scan.volume.shape[axis] - 1) / scale
             low = max(0, math.floor(max(c.min(), 0) / scale) - MARGIN)
             high = min(math.ceil(top), math.ceil(c.max() / scale) + MARGIN)
@@ -507,7 +520,8 @@ class GuidedRepresentation(Representation):
     def _averaged(self, x: Tensor, target: Target, lesson: Lesson) -> Tensor:
         """The network's residual, averaged over the mirror images of its planes if the settings say so."""
         results = []
-        for flips in itertools.product((False, True), repeat=2) if self._settings.average_flips else [(False, False)]:
+        mirror = self._settings.average_flips and len(target.lessons) == 1  # two lessons are averaged already
+        for flips in itertools.product((False, True), repeat=2) if mirror else [(False, False)]:
             turn = [axis - 2 for axis in (0, 1) if flips[axis]]
             mirrored = x.flip(turn) if turn else x
             for axis, flip in zip((target.scan.thick, lesson.other), flips):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import SimpleITK as sitk
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -13,9 +16,18 @@ from ...forward_model import SUBSAMPLES, SliceProfile
 from ...intensity import Scaling, foreground
 from ...interpolate import basis_matrix
 from ...volume import Volume
+from ...volume_io import to_sitk
 
 # slices that overlap more than this cannot be taken apart: the profile has a zero below their sampling frequency
 WIDEST_SLICE = 1.25
+
+
+class Average(NamedTuple):
+    """A weighted mean along an axis, at offsets in indices."""
+
+    axis: int
+    offsets: np.ndarray
+    weights: np.ndarray
 
 
 class Scan:
@@ -62,15 +74,32 @@ class Scan:
         matrix = basis_matrix(coordinates, size, 3) @ self.solve(size, axis == self.thick)
         return torch.from_numpy(matrix.astype(np.float32))
 
-    def on_axes(self, coordinates: list[np.ndarray]) -> Tensor:
-        """Values on the lattice spanned by indices along the three axes, float32."""
+    def on_axes(self, coordinates: list[np.ndarray], average: Average | None = None) -> Tensor:
+        """Values on the lattice spanned by indices along the three axes, averaged along one of them, float32."""
         values = self.data
         # what shrinks the most goes first: it makes the rest cheap
         for axis in sorted(range(3), key=lambda a: len(coordinates[a]) / values.shape[a]):
-            values = torch.movedim(
-                torch.tensordot(self.weights(coordinates[axis], axis), values, dims=([1], [axis])), 0, axis
-            )
+            averaged = average is not None and average.axis == axis
+            if not averaged and self._returns_samples(coordinates[axis], axis):
+                continue
+            if averaged and average is not None:
+                parts = [
+                    w * self.weights(coordinates[axis] + o, axis) for o, w in zip(average.offsets, average.weights)
+                ]
+                weights = torch.stack(parts).sum(dim=0)
+            else:
+                weights = self.weights(coordinates[axis], axis)
+            values = torch.movedim(torch.tensordot(weights, values, dims=([1], [axis])), 0, axis)
         return values
+
+    def _returns_samples(self, coordinates: np.ndarray, axis: int) -> bool:
+        sharpened = axis == self.thick and self.profile.kind != "none"
+        count = self.volume.shape[axis]
+        return (
+            not sharpened
+            and len(coordinates) == count
+            and np.allclose(coordinates, np.arange(count), rtol=0, atol=1e-6)
+        )
 
     def at(self, coordinates: np.ndarray) -> Tensor:
         """Values at scattered indices, (3, …) → float32 (…)."""
@@ -86,6 +115,27 @@ class Scan:
         return torch.from_numpy(
             ndimage.map_coordinates(self._coefficients, clipped, order=3, mode="mirror", prefilter=False)
         )
+
+
+def turned_to(scan: Scan, frame: Volume, spacing: Sequence[float]) -> Scan:
+    """The scan on a grid along the axes of `frame`, with this spacing (mm), where `frame` lies.
+
+    Its spline is first made fine across the slices along its own axes, so that turning it costs no
+    sharpness; SimpleITK turns it with all cores.
+    """
+    volume = scan.volume
+    fine = max(1, round(volume.spacing[scan.thick] / min(volume.spacing)))
+    affine = volume.affine.copy()
+    affine[:3, scan.thick] /= fine
+    coordinates = [np.arange(n, dtype=np.float64) for n in volume.shape]
+    coordinates[scan.thick] = np.arange((volume.shape[scan.thick] - 1) * fine + 1) / fine
+    source = Volume(scan.scaling.invert(scan.on_axes(coordinates).numpy()), affine, name=volume.name)
+    grid = frame.grid.with_spacing(spacing)
+    reference = to_sitk(Volume(np.zeros(grid.shape, np.float32), grid.affine))
+    turned = sitk.Resample(to_sitk(source), reference, sitk.Transform(), sitk.sitkBSpline, float(volume.data.min()))
+    made = Scan(Volume(sitk.GetArrayFromImage(turned).T, grid.affine, name=volume.name), SliceProfile("none"))
+    made.data = torch.from_numpy(scan.scaling.apply(made.volume.data))  # keep the intensity scale of the scan itself
+    return made
 
 
 @functools.cache
