@@ -147,6 +147,8 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     results: list[Volume] = []
     figures: list[float | None] = []
     if job.outputs:
+        if job.register:  # registration has moved the frames
+            grids = output_grids(job, [c.grid for c in representation.contrasts], like)
         progress.stage("sample")
         results = representation.sample(grids, progress)
         profiles = [SliceProfile(kind) for kind in made["slice_profile"]]
