@@ -8,19 +8,48 @@ The whole library in five lines::
     sr_t1, sr_flair = representation.sample(inrsr.Grid.like(t1).with_spacing(1.0))
     inrsr.write(sr_t1, "t1_sr.nii.gz")
 
-Importing it does not import torch.
+Importing it imports nothing but itself: each name is looked up when it is first used, so that Slicer can show
+the methods before anything is installed.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-from .errors import Cancelled, InputError, InrsrError, MissingError, OutOfMemory
-from .grid import Grid
-from .methods import METHODS
-from .methods import load_representation as load
-from .representation import Representation
-from .run import fit
-from .volume import Volume
-from .volume_io import read, write
+if TYPE_CHECKING:
+    from .errors import Cancelled, InputError, InrsrError, MissingError, OutOfMemory
+    from .grid import Grid
+    from .methods import METHODS
+    from .methods import load_representation as load
+    from .representation import Representation
+    from .run import fit
+    from .volume import Volume
+    from .volume_io import read, write
+
+_HOMES = {
+    "errors": ("Cancelled", "InputError", "InrsrError", "MissingError", "OutOfMemory"),
+    "grid": ("Grid",),
+    "methods": ("METHODS",),
+    "representation": ("Representation",),
+    "run": ("fit",),
+    "volume": ("Volume",),
+    "volume_io": ("read", "write"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":
+        return importlib.import_module(".methods", __name__).load_representation
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 __all__ = [
     "METHODS", "Cancelled", "Grid", "InputError", "InrsrError", "MissingError", "OutOfMemory",

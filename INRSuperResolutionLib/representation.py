@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from .errors import InputError
 from .grid import Grid
@@ -119,6 +117,9 @@ class Representation(ABC):
 
     def save(self, path: str | Path) -> None:
         """Write the ``.inr`` file: safetensors with the metadata as JSON in its header; never pickle."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
         path = Path(path)
         if path.suffix != ".inr":
             raise InputError(f"{path}: a representation file ends in .inr", "Rename it")
@@ -150,6 +151,8 @@ def read_state(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
     InputError
         If the file is missing, damaged, or of another kind or version.
     """
+    from safetensors import SafetensorError, safe_open
+
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist", "Check the path")

@@ -6,13 +6,15 @@ import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..forward_model import SliceProfile
 from ..progress import SILENT, Progress
-from ..representation import Representation
 from ..volume import Volume
+
+if TYPE_CHECKING:  # a panel lists the methods before scipy and safetensors are installed
+    from ..forward_model import SliceProfile
+    from ..representation import Representation
 
 
 @dataclass(frozen=True)

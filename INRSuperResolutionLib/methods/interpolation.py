@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..grid import Grid
-from ..interpolate import Sampler
 from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ..volume import Volume
 from .base import FitContext
@@ -26,6 +25,8 @@ class SplineRepresentation(Representation):
     kind = "spline"
 
     def __init__(self, volumes: Sequence[Volume], order: int, contrasts: Sequence[Contrast] | None = None) -> None:
+        from ..interpolate import Sampler  # scipy, which a panel does not need to list the methods
+
         super().__init__(
             contrasts or [Contrast.of(v) for v in volumes], {"parameters": 0, "steps": 0, "stopped_by": "schedule"}
         )
