@@ -1,0 +1,139 @@
+"""`slicer.app`, `slicer.modules`, and the scene with the logics of Slicer's own modules."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import types
+from pathlib import Path
+from typing import Any
+
+import slicer
+from PySide6 import QtCore, QtWidgets
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LOGICS = ("Volumes", "Segmentations", "SubjectHierarchy", "Sequences", "Markups", "Plots", "Tables", "Texts")
+
+
+class Application:
+    """What the module asks of `slicer.app`."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.temporaryPath = tempfile.gettempdir()
+        self.applicationName, self.applicationVersion = "SlicerHost", "5.12"
+        self.slicerHome = sys.prefix
+
+    def processEvents(self) -> None:
+        QtWidgets.QApplication.processEvents()
+
+    def layoutManager(self) -> Any:
+        return self._host.layout_manager
+
+    def applicationLogic(self) -> Any:
+        return self._host.logic
+
+    def testingEnabled(self) -> bool:
+        return True
+
+    def setOverrideCursor(self, cursor: Any) -> None:
+        QtWidgets.QApplication.setOverrideCursor(cursor)
+
+    def restoreOverrideCursor(self) -> None:
+        QtWidgets.QApplication.restoreOverrideCursor()
+
+    def pauseRender(self) -> None:
+        pass
+
+    def resumeRender(self) -> None:
+        pass
+
+    def clipboard(self) -> Any:
+        return QtWidgets.QApplication.clipboard()
+
+    def connect(self, signal: str, slot: Any) -> None:
+        getattr(QtWidgets.QApplication.instance(), signal.split("(")[0]).connect(slot)
+
+
+class Host:
+    """The running stand-in; there is one in a process, because Slicer's names are global."""
+
+    def __init__(self) -> None:
+        self.qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["SlicerHost"])
+        QtWidgets.QApplication.setStyle("fusion")
+        self.scene = slicer.mrmlScene = slicer.vtkMRMLScene()
+        cache, data_io = slicer.vtkCacheManager(), slicer.vtkDataIOManager()
+        cache.SetRemoteCacheDirectory(tempfile.mkdtemp(prefix="slicerhost-"))
+        cache.SetMRMLScene(self.scene)
+        data_io.SetCacheManager(cache)
+        self.scene.SetCacheManager(cache)
+        self.scene.SetDataIOManager(data_io)
+        self.logic = slicer.vtkSlicerApplicationLogic()
+        self.logic.SetMRMLScene(self.scene)
+        self.logic.SetTemporaryPath(tempfile.gettempdir())
+        self.logics: dict[str, Any] = {}
+        self._add_logic("Colors", slicer.vtkSlicerColorLogic).AddDefaultColorNodes()
+        self.logic.SetColorLogic(self.logics["Colors"])
+        for name in LOGICS:
+            cls = getattr(slicer, f"vtkSlicer{name}Logic", None) or getattr(slicer, f"vtkSlicer{name}ModuleLogic")
+            self._add_logic(name, getattr(slicer, f"vtkSlicer{name}ModuleLogic") if name == "Segmentations" else cls)
+        from . import qtnames
+
+        qtnames.install()
+        from . import mrmlwidgets, scripted
+
+        scripted.install()
+        self.layout_manager = mrmlwidgets.LayoutManager(self.logic, self.scene)
+        slicer.app = Application(self)
+        slicer.modules = types.SimpleNamespace()
+        for name, logic in self.logics.items():
+            setattr(slicer.modules, name.lower(), types.SimpleNamespace(logic=lambda made=logic: made))
+
+    def _add_logic(self, name: str, cls: type) -> Any:
+        logic = cls()
+        logic.SetMRMLApplicationLogic(self.logic)
+        self.logic.SetModuleLogic(name, logic)
+        logic.SetMRMLScene(self.scene)
+        self.logics[name] = logic
+        return logic
+
+    def load_volume(self, path: Any, name: str) -> Any:
+        """As `slicer.util.loadVolume`, which needs the application."""
+        node = self.logics["Volumes"].AddArchetypeVolume(str(path), name, 0)
+        if node is None:
+            raise RuntimeError(f"Slicer cannot read {path}")
+        return node
+
+    def load_module(self) -> Any:
+        """Import the module as Slicer does: by its file, from its own folder."""
+        folder = str(REPOSITORY / "INRSuperResolution")
+        if folder not in sys.path:
+            sys.path.insert(0, folder)
+        return importlib.import_module("INRSuperResolution")
+
+    def make_panel(self) -> Any:
+        """The module's widget, set up, entered."""
+        module = self.load_module()
+        parent = sys.modules["qt"].QWidget()
+        sys.modules["qt"].QVBoxLayout(parent)
+        widget = module.INRSuperResolutionWidget(parent)
+        widget.setup()
+        widget.enter()
+        return widget
+
+    def process_events(self, seconds: float = 0.0) -> None:
+        """Let Qt work for some time."""
+        loop = QtCore.QEventLoop()
+        QtCore.QTimer.singleShot(int(1000 * seconds), loop.quit)
+        loop.exec()
+
+
+_host: Host | None = None
+
+
+def start() -> Host:
+    """The host of this process."""
+    global _host
+    _host = _host or Host()
+    return _host

@@ -1,0 +1,238 @@
+"""Stand-ins for the qMRML widgets of the panel, and for slice views drawn by the real slice logics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+from PySide6 import QtCore, QtGui, QtWidgets
+from vtk.util.numpy_support import vtk_to_numpy
+
+from .qtnames import OURS, QUiLoader
+
+SCENE_EVENTS = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
+
+
+class qMRMLWidget(OURS["QWidget"]):
+    """Passes its scene on to the qMRML widgets in it."""
+
+    mrmlSceneChanged = QtCore.Signal("QVariant")
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for widget in self.findChildren(qMRMLNodeComboBox):
+            widget.setMRMLScene(scene)
+
+
+class qMRMLNodeComboBox(OURS["QComboBox"]):
+    """Lists the nodes of some classes."""
+
+    currentNodeChanged = QtCore.Signal("QVariant")
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._types, self._none, self._none_display = [], False, "None"
+        self._scene, self._current, self._filling = None, "", False
+        self.addEnabled = self.removeEnabled = self.renameEnabled = False
+        self.showHidden = self.showChildNodeTypes = self.selectNodeUponCreation = False
+        self.currentIndexChanged.connect(self._picked)
+
+    def _get_types(self) -> list[str]:
+        return self._types
+
+    def _set_types(self, types: list[str]) -> None:
+        self._types = list(types)
+        self._fill()
+
+    def _get_none(self) -> bool:
+        return self._none
+
+    def _set_none(self, enabled: bool) -> None:
+        self._none = enabled
+        self._fill()
+
+    def _get_display(self) -> str:
+        return self._none_display
+
+    def _set_display(self, text: str) -> None:
+        self._none_display = text
+        self._fill()
+
+    nodeTypes = QtCore.Property("QStringList", _get_types, _set_types)
+    noneEnabled = QtCore.Property(bool, _get_none, _set_none)
+    noneDisplay = QtCore.Property(str, _get_display, _set_display)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self._scene = scene
+        for event in SCENE_EVENTS:
+            scene.AddObserver(event, lambda *_: self._fill())
+        self._fill()
+
+    def currentNode(self) -> Any:
+        return self._scene.GetNodeByID(self._current) if self._scene and self._current else None
+
+    def setCurrentNode(self, node: Any) -> None:
+        self.setCurrentNodeID(node.GetID() if node else "")
+
+    def setCurrentNodeID(self, node_id: str | None) -> None:
+        known = {self.itemData(n) for n in range(self.count)}
+        wanted = node_id if node_id in known else ""
+        if wanted == self._current:
+            return
+        self._current = wanted
+        self._fill()
+        self.currentNodeChanged.emit(self.currentNode())
+
+    def _picked(self, index: int) -> None:
+        if not self._filling:
+            self.setCurrentNodeID(self.itemData(index) or "")
+
+    def _fill(self) -> None:
+        if self._scene is None:
+            return
+        self._filling = True
+        self.clear()
+        if self._none:
+            self.addItem(self._none_display, "")
+        nodes = [n for t in self._types for n in slicer.util.getNodesByClass(t, self._scene)]
+        for node in nodes:
+            exact = self.showChildNodeTypes or node.GetClassName() in self._types
+            if exact and not node.GetHideFromEditors():
+                self.addItem(node.GetName(), node.GetID())
+        place = self.findData(self._current)
+        gone = place < 0 and self._current
+        if place < 0:
+            # as in Slicer: without "none", the first node is chosen by itself
+            self._current = "" if self._none or not self.count else self.itemData(0)
+            place, changed = 0, bool(self._current or gone)
+        else:
+            changed = False
+        self.setCurrentIndex(place)
+        self._filling = False
+        if changed:
+            self.currentNodeChanged.emit(self.currentNode())
+
+
+QUiLoader.extra.update(qMRMLWidget=qMRMLWidget, qMRMLNodeComboBox=qMRMLNodeComboBox)
+
+
+class SliceView(QtWidgets.QLabel):
+    """A slice view: draws the image that the real slice logic blends."""
+
+    def __init__(self, logic: Any, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._logic = logic
+        self.setMinimumSize(240, 240)
+        self.setAlignment(QtCore.Qt.AlignCenter)
+        self.setAutoFillBackground(True)
+        palette = self.palette()
+        palette.setColor(QtGui.QPalette.Window, QtGui.QColor("black"))
+        palette.setColor(QtGui.QPalette.WindowText, QtGui.QColor("white"))
+        self.setPalette(palette)
+        self._drawing = False
+
+    def sliceLogic(self) -> Any:
+        return self._logic
+
+    def mrmlSliceNode(self) -> Any:
+        return self._logic.GetSliceNode()
+
+    def mrmlSliceCompositeNode(self) -> Any:
+        return self._logic.GetSliceCompositeNode()
+
+    def resizeEvent(self, event: Any) -> None:
+        super().resizeEvent(event)
+        self._logic.GetSliceNode().SetDimensions(max(self.width(), 2), max(self.height(), 2), 1)
+        self._logic.FitSliceToAll()
+        self.draw()
+
+    def draw(self) -> None:
+        """Reslice and show."""
+        blend = self._logic.GetBlend()
+        composite = self._logic.GetSliceCompositeNode()
+        if not (composite.GetBackgroundVolumeID() or composite.GetForegroundVolumeID()):
+            self.clear()
+            return
+        self._logic.UpdatePipeline()
+        blend.Update()
+        image = blend.GetOutput()
+        width, height, _ = image.GetDimensions()
+        scalars = image.GetPointData().GetScalars()
+        if scalars is None or width < 2:
+            return
+        pixels = vtk_to_numpy(scalars).reshape(height, width, -1)[::-1, :, :3].copy()
+        shown = QtGui.QImage(pixels.data, width, height, 3 * width, QtGui.QImage.Format_RGB888).copy()
+        names = [
+            slicer.mrmlScene.GetNodeByID(i).GetName()
+            for i in (composite.GetForegroundVolumeID() if composite.GetForegroundOpacity() else None,
+                      composite.GetBackgroundVolumeID())
+            if i and slicer.mrmlScene.GetNodeByID(i)
+        ]  # fmt: skip
+        painter = QtGui.QPainter(shown)
+        painter.setPen(QtGui.QColor("white"))
+        painter.drawText(8, height - 8, names[0] if names else "")
+        painter.end()
+        self.setPixmap(QtGui.QPixmap.fromImage(shown))
+
+
+class LayoutManager(QtCore.QObject):
+    """Slice views by name; a layout only tells which of them are seen."""
+
+    SHOWN = {
+        slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView: ("Red", "Yellow"),
+        slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView: ("Red",),
+    }
+
+    def __init__(self, application_logic: Any, scene: Any) -> None:
+        super().__init__()
+        self._logics = vtk.vtkCollection()
+        self._views: dict[str, SliceView] = {}
+        self._layout = slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView
+        self.board = QtWidgets.QWidget()
+        row = QtWidgets.QHBoxLayout(self.board)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
+        for name in ("Red", "Yellow", "Green"):
+            logic = slicer.vtkMRMLSliceLogic()
+            logic.SetMRMLApplicationLogic(application_logic)
+            logic.SetMRMLScene(scene)
+            node = logic.AddSliceNode(name)
+            # views and their nodes outlive a scene that is closed
+            for singleton in (node, logic.GetSliceCompositeNode()):
+                singleton.SetSaveWithScene(True)
+            node.SetOrientation({"Red": "Axial", "Yellow": "Sagittal", "Green": "Coronal"}[name])
+            self._logics.AddItem(logic)
+            self._views[name] = SliceView(logic)
+            row.addWidget(self._views[name])
+        application_logic.SetSliceLogics(self._logics)
+        self.setLayout(self._layout)
+        self._timer = QtCore.QTimer(self)
+        self._timer.timeout.connect(self.draw)
+
+    def draw(self) -> None:
+        """Draw the views that are seen."""
+        for view in self._views.values():
+            if view.isVisible():
+                view.draw()
+
+    def draw_regularly(self) -> None:
+        """Draw five times a second, as a window does."""
+        self._timer.start(200)
+
+    @property
+    def layout(self) -> int:
+        return self._layout
+
+    def setLayout(self, layout: int) -> None:
+        self._layout = layout
+        for name, view in self._views.items():
+            view.setVisible(name in self.SHOWN.get(layout, self._views))
+
+    def sliceViewNames(self) -> list[str]:
+        return list(self._views)
+
+    def sliceWidget(self, name: str) -> SliceView:
+        return self._views[name]
+
+    def mrmlSliceLogics(self) -> Any:
+        return self._logics

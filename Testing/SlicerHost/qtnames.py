@@ -1,0 +1,152 @@
+"""The modules `qt` and `ctk` in PythonQt's manner, made of PySide6.
+
+PythonQt gives properties as attributes (``button.enabled = False``, ``box.currentIndex``) and connects signals
+by their text (``button.connect("clicked(bool)", f)``). Each class here is a subclass of the PySide6 class with
+that added; setters (``setText``) stay, as in PythonQt.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from inspect import getattr_static
+from typing import Any
+
+from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
+
+# C++ calls these itself: a Python attribute of that name would be taken for an override
+VIRTUAL = {"sizeHint", "minimumSizeHint"}
+
+
+def connect(self: Any, signal: str, slot: Any) -> bool:
+    """``object.connect("valueChanged(int)", f)``."""
+    getattr(self, signal.split("(")[0]).connect(slot)
+    return True
+
+
+def disconnect(self: Any, signal: str, slot: Any) -> bool:
+    """The inverse of `connect`."""
+    getattr(self, signal.split("(")[0]).disconnect(slot)
+    return True
+
+
+def as_attribute(cls: type, meta: QtCore.QMetaProperty) -> property | None:
+    """The Qt property as a Python one; None where the class has no getter for it."""
+    name = meta.name()
+    capital = name[0].upper() + name[1:]
+    # static look-ups: PySide's own miscount references (seen with 6.12 on Python 3.11)
+    getters = [g for g in (name, f"is{capital}", f"has{capital}") if callable(getattr_static(cls, g, None))]
+    if not getters or name in VIRTUAL:
+        return None
+    getter = getattr(cls, getters[0])
+    setter = getattr(cls, f"set{capital}") if getattr_static(cls, f"set{capital}", None) else None
+    return property(lambda self: getter(self), None if setter is None else lambda self, value: setter(self, value))
+
+
+def in_pythonqt_manner(cls: type) -> type:
+    """A subclass of a PySide6 class whose properties are attributes."""
+    members: dict[str, Any] = {"connect": connect, "disconnect": disconnect}
+    meta = cls.staticMetaObject
+    for n in range(meta.propertyCount()):
+        attribute = as_attribute(cls, meta.property(n))
+        if attribute is not None:
+            members[meta.property(n).name()] = attribute
+    members["name"] = members.get("objectName")
+    members["className"] = lambda self: cls.__name__
+    if cls is QtWidgets.QPlainTextEdit:
+        members["plainText"] = property(cls.toPlainText, cls.setPlainText)
+    return type(cls.__name__, (cls,), members)
+
+
+# the classes that the module uses; others are as PySide6 has them
+CLASSES = (
+    "QTimer", "QProcess", "QEventLoop", "QAction", "QWidget", "QFrame", "QLabel", "QPushButton", "QToolButton", "QCheckBox",
+    "QRadioButton", "QComboBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QPlainTextEdit", "QProgressBar", "QListWidget",
+    "QMenu", "QSlider", "QHBoxLayout", "QVBoxLayout", "QFormLayout", "QGridLayout", "QSettings", "QGroupBox", "QScrollArea",
+)  # fmt: skip
+OURS: dict[str, type] = {
+    name: in_pythonqt_manner(next(getattr(library, name) for library in (QtCore, QtGui, QtWidgets) if hasattr(library, name)))
+    for name in CLASSES
+}
+
+
+class QUiLoader(QtUiTools.QUiLoader):
+    """Makes the classes of this file, and the stand-ins that are registered in `extra`."""
+
+    extra: dict[str, type] = {}
+
+    def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> Any:
+        cls = self.extra.get(class_name) or OURS.get(class_name)
+        if cls is None:
+            raise RuntimeError(f"the UI file names {class_name}, which SlicerHost does not stand in for")
+        widget = cls(parent)
+        widget.setObjectName(name)
+        self._kept = [*getattr(self, "_kept", []), widget]
+        return widget
+
+    def load(self, file: Any) -> Any:
+        widget = super().load(file)
+        widget._kept = self._kept  # else Python forgets what our classes have added
+        return widget
+
+
+class ctkCollapsibleButton(OURS["QWidget"]):
+    """A heading that shows or hides what is in it."""
+
+    contentsCollapsed = QtCore.Signal(bool)
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._heading = QtWidgets.QToolButton(self)
+        self._heading.setAutoRaise(True)
+        self._heading.setToolButtonStyle(QtCore.Qt.ToolButtonTextBesideIcon)
+        self._heading.setArrowType(QtCore.Qt.DownArrow)
+        font = self._heading.font()
+        font.setBold(True)
+        self._heading.setFont(font)
+        self._heading.move(4, 1)
+        self._heading.clicked.connect(lambda: self._set_collapsed(not self._collapsed))
+        self._collapsed = False
+        self.setContentsMargins(0, 22, 0, 0)
+
+    def _get_text(self) -> str:
+        return self._heading.text()
+
+    def _set_text(self, text: str) -> None:
+        self._heading.setText(text)
+        self._heading.adjustSize()
+
+    def _get_collapsed(self) -> bool:
+        return self._collapsed
+
+    def _set_collapsed(self, collapsed: bool) -> None:
+        self._collapsed = collapsed
+        self._heading.setArrowType(QtCore.Qt.RightArrow if collapsed else QtCore.Qt.DownArrow)
+        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindDirectChildrenOnly):
+            if child is not self._heading:
+                child.setVisible(not collapsed)
+        self.setMaximumHeight(26 if collapsed else 16777215)
+        self.contentsCollapsed.emit(collapsed)
+
+    def childEvent(self, event: Any) -> None:
+        super().childEvent(event)
+        if self._collapsed and event.type() == QtCore.QEvent.ChildPolished and event.child() is not self._heading:
+            event.child().setVisible(False)
+
+    text = QtCore.Property(str, _get_text, _set_text)
+    collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
+
+
+def install() -> None:
+    """Make `import qt` and `import ctk` work."""
+    qt = types.ModuleType("qt")
+    for library in (QtCore, QtGui, QtWidgets):
+        for name in dir(library):
+            if name.startswith("Q"):
+                setattr(qt, name, OURS.get(name, getattr(library, name)))
+    qt.QUiLoader = QUiLoader
+    qt.QEventLoop.exec_ = lambda self: QtCore.QEventLoop.exec(self)
+    ctk = types.ModuleType("ctk")
+    ctk.ctkCollapsibleButton = ctkCollapsibleButton
+    QUiLoader.extra["ctkCollapsibleButton"] = ctkCollapsibleButton
+    sys.modules["qt"], sys.modules["ctk"] = qt, ctk
