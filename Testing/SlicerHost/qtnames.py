@@ -36,7 +36,7 @@ def as_attribute(cls: type, meta: QtCore.QMetaProperty) -> property | None:
     capital = name[0].upper() + name[1:]
     # static look-ups: PySide's own miscount references (seen with 6.12 on Python 3.11)
     getters = [g for g in (name, f"is{capital}", f"has{capital}") if callable(getattr_static(cls, g, None))]
-    if not getters or name in VIRTUAL:
+    if not getters or name in VIRTUAL or (cls is QtWidgets.QProgressBar and name == "text"):
         return None
     getter = getattr(cls, getters[0])
     setter = getattr(cls, f"set{capital}") if getattr_static(cls, f"set{capital}", None) else None
@@ -87,6 +87,9 @@ class QUiLoader(QtUiTools.QUiLoader):
     def load(self, file: Any) -> Any:
         widget = super().load(file)
         widget._kept = self._kept  # else Python forgets what our classes have added
+        for made in self._kept:
+            if isinstance(made, ctkCollapsibleButton):  # its contents are made after its properties are set
+                made.collapsed = made.collapsed
         return widget
 
 
@@ -127,11 +130,6 @@ class ctkCollapsibleButton(OURS["QWidget"]):
                 child.setVisible(not collapsed)
         self.setMaximumHeight(26 if collapsed else 16777215)
         self.contentsCollapsed.emit(collapsed)
-
-    def childEvent(self, event: Any) -> None:
-        super().childEvent(event)
-        if self._collapsed and event.type() == QtCore.QEvent.ChildPolished and event.child() is not self._heading:
-            event.child().setVisible(False)
 
     text = QtCore.Property(str, _get_text, _set_text)
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)

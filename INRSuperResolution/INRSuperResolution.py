@@ -1,0 +1,254 @@
+"""The Slicer module INRSuperResolution; its parts are in the package INRSuperResolutionModule."""
+
+import sys
+from pathlib import Path
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+# beside this file in the source tree and when installed; Slicer adds it only for modules that it loads itself
+if str(Path(__file__).resolve().parent) not in sys.path:
+    sys.path.append(str(Path(__file__).resolve().parent))
+
+from INRSuperResolutionModule.inputs import InputProblem, Request
+from INRSuperResolutionModule.panel import Panel
+from INRSuperResolutionModule.process import WorkerProcess
+from INRSuperResolutionModule.results import representationOf
+from INRSuperResolutionModule.run import Run, RunQueue, State
+
+from INRSuperResolutionLib.methods import METHODS
+
+
+class INRSuperResolution(ScriptedLoadableModule):
+    """What Slicer shows of the module before it is opened."""
+
+    def __init__(self, parent):
+        super().__init__(parent)
+        parent.title = _("INR Super-Resolution")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Filtering")]
+        parent.dependencies = []
+        parent.contributors = ["INRSuperResolution contributors"]
+        parent.helpText = _(
+            "Restores thick-slice scans on a fine grid: learns a continuous function of the patient from the scans "
+            "themselves, and samples it as finely as you like. For research use only."
+            "<p>Choose a volume, tick further contrasts of the same patient if there are any, and press Run."
+        )
+        parent.acknowledgementText = _(
+            "Multi-contrast INR: J. McGinnis et al., Single-subject Multi-contrast MRI Super-resolution via Implicit "
+            "Neural Representations, MICCAI 2023, doi:10.1007/978-3-031-43993-3_17."
+        )
+
+
+@parameterNodeWrapper
+class INRSuperResolutionParameterNode:
+    """All choices of the panel; saved with the scene. Fields may be added, never renamed."""
+
+    inputVolume: slicer.vtkMRMLScalarVolumeNode
+    furtherContrasts: list[slicer.vtkMRMLScalarVolumeNode]
+    region: slicer.vtkMRMLMarkupsROINode
+    likeVolume: slicer.vtkMRMLScalarVolumeNode
+    outputVolume: slicer.vtkMRMLScalarVolumeNode
+    method: str = ""
+    preset: str = ""
+    settings: str = "{}"
+    outputMode: str = "isotropic"
+    spacing: float = 1.0
+    factor: float = 2.0
+    device: str = "auto"
+    sliceProfile: str = "auto"
+    register: bool = False
+    seed: int = 0
+    limitMinutes: float = 0.0
+
+
+class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Ties panel, logic, parameter node and scene together."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = self.panel = None
+        self._parameterNode = self._parameterNodeGuiTag = None
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        self.uiWidget = slicer.util.loadUI(self.resourcePath("UI/INRSuperResolution.ui"))
+        self.layout.addWidget(self.uiWidget)
+        self.ui = slicer.util.childWidgetVariables(self.uiWidget)
+        # a layout is no widget, so the line above does not find it
+        self.ui.settingsForm = self.ui.settingsWidget.layout()
+        self.uiWidget.setMRMLScene(slicer.mrmlScene)
+        self.logic = INRSuperResolutionLogic()
+        self.panel = Panel(self.ui, self.logic)
+        self.logic.listeners.append(self.panel.onRunChanged)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent):
+            self.addObserver(scene, event, self.panel.refresh)
+        self.initializeParameterNode()
+
+    def cleanup(self):
+        """The module is closed or reloaded, or Slicer quits."""
+        self.panel.cleanUp()
+        self.setParameterNode(None)
+        self.logic.close()
+        self.removeObservers()
+
+    def enter(self):
+        self.initializeParameterNode()
+
+    def exit(self):
+        # a comparison that goes on in another module would only puzzle; a run goes on
+        self.panel.cleanUp()
+
+    def onSceneStartClose(self, caller, event):
+        self.panel.cleanUp()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller, event):
+        self.initializeParameterNode()
+
+    def initializeParameterNode(self):
+        node = INRSuperResolutionParameterNode(self.logic.getParameterNode())
+        if node.inputVolume is None:
+            volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            if volume is not None and not volume.GetHideFromEditors():
+                node.inputVolume = volume
+        self.setParameterNode(node)
+
+    def setParameterNode(self, node):
+        """Show another parameter node, or none."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.panel.refresh)
+        self._parameterNode = node
+        if node is not None:
+            self._parameterNodeGuiTag = node.connectGui(self.uiWidget)
+            self.addObserver(node.parameterNode, "ModifiedEvent", self.panel.refresh)
+        self.panel.setParameters(node)
+
+
+class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
+    """Runs from Python, with or without the panel.
+
+    Example::
+
+        logic = INRSuperResolutionLogic()
+        t1, flair = logic.process([t1Node, flairNode], "multicontrast", spacing=1.0)
+    """
+
+    def __init__(self, makeProcess=WorkerProcess):
+        super().__init__()
+        self.listeners = []
+        self.queue = RunQueue(self._tellListeners, makeProcess)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self._onSceneClose)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self._onNodeRemoved)
+        slicer.app.connect("aboutToQuit()", self.queue.shutDown)
+
+    def start(self, request: Request, onFinished=None) -> Run:
+        """Start a run, or queue it behind others; returns at once. Call from the main thread."""
+        return self.queue.add(request, METHODS[request.method].title, onFinished)
+
+    def resample(self, result, onFinished=None, **grid) -> Run:
+        """Sample the representation that `result` came from on another grid, without a second fit.
+
+        `grid` is one of spacing, scale (lists) and likeID, and may name a device.
+        """
+        keeper = representationOf(result)
+        if keeper is None:
+            raise ValueError(f"{result.GetName()} has no representation in the scene")
+        inputIDs = (result.GetAttribute("INRSuperResolution.InputIDs") or "").split()
+        request = Request(
+            inputIDs=inputIDs,
+            method=result.GetAttribute("INRSuperResolution.Method"),
+            representationID=keeper.GetID(),
+            **grid,
+        )
+        return self.start(request, onFinished)
+
+    def process(self, inputs, method: str, **choices):
+        """Do one run and wait for it, with the application alive; returns the result nodes.
+
+        Parameters
+        ----------
+        inputs
+            A volume node, or a list of them (contrasts of one patient).
+        choices
+            Further fields of a `Request`; `spacing` and `scale` may be one number.
+
+        Raises
+        ------
+        RuntimeError
+            With message and advice, if the run fails or is cancelled.
+        """
+        nodes = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        for name in ("spacing", "scale"):
+            if isinstance(choices.get(name), (int, float)):
+                choices[name] = [float(choices[name])]
+        request = Request(inputIDs=[node.GetID() for node in nodes], method=method, **choices)
+        loop = qt.QEventLoop()
+        run = self.start(request, lambda _run: loop.quit())
+        if not run.isEnded:
+            loop.exec_()
+        if run.state is not State.DONE:
+            raise RuntimeError(f"{run.message} {run.advice}".strip())
+        return run.nodes
+
+    def close(self):
+        """End all runs and stop listening to the scene."""
+        self.queue.shutDown()
+        self.removeObservers()
+
+    def _tellListeners(self, run):
+        for listener in self.listeners:
+            listener(run)
+
+    def _onSceneClose(self, caller, event):
+        self.queue.cancelAll(_("The scene was closed, so the run was stopped."))
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def _onNodeRemoved(self, caller, event, node):
+        reason = _("{name} was deleted, so the run was stopped.").format(name=node.GetName())
+        self.queue.cancelRunsOf(node.GetID(), reason)
+
+
+class INRSuperResolutionTest(ScriptedLoadableModuleTest):
+    """The self test; runs in Slicer's self-test runner and in SlicerHost alike."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_LinearKeepsGeometry()
+
+    def test_LinearKeepsGeometry(self):
+        import numpy as np
+
+        volume = slicer.util.addVolumeFromArray(np.random.default_rng(0).random((6, 20, 16), np.float32), name="T1")
+        volume.SetSpacing(1.0, 1.0, 4.0)
+        logic = INRSuperResolutionLogic()
+        (result,) = logic.process(volume, "linear")
+        self.assertEqual(result.GetImageData().GetDimensions(), (16, 20, 24))
+        self.assertTrue(np.allclose(result.GetSpacing(), 1.0))
+        logic.close()
+        self.delayDisplay("INRSuperResolution: self test passed")
+
+
+__all__ = [
+    "INRSuperResolution", "INRSuperResolutionLogic", "INRSuperResolutionParameterNode", "INRSuperResolutionTest",
+    "INRSuperResolutionWidget", "InputProblem", "Request",
+]  # fmt: skip

@@ -1,0 +1,20 @@
+"""Finds the library: beside the module when installed, one folder up in the source tree."""
+
+import sys
+from pathlib import Path
+
+
+def libraryFolder() -> Path:
+    """The folder that holds ``INRSuperResolutionLib``."""
+    beside = Path(__file__).resolve().parents[1]
+    return beside if (beside / "INRSuperResolutionLib").is_dir() else beside.parent
+
+
+def addLibraryToPath() -> None:
+    """Make ``import INRSuperResolutionLib`` work."""
+    folder = str(libraryFolder())
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+addLibraryToPath()

@@ -1,0 +1,65 @@
+"""Every way a run can fail, as a message for a clinician: what happened, and what to do."""
+
+import errno
+
+from slicer.i18n import tr as _
+
+from .inputs import InputProblem
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LOW_CONSISTENCY_DB = 30.0
+
+
+def ofException(error: BaseException) -> tuple[str, str]:
+    """Message and advice for an error on this side of the worker."""
+    if isinstance(error, InputProblem):
+        return error.message, error.advice
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return _("the disk with the temporary folder is full"), _(
+            "Free some space, or choose another temporary folder in Edit > Application Settings > Modules."
+        )
+    if isinstance(error, MemoryError):
+        return _("Slicer is out of memory"), _("Choose a coarser spacing or a region of interest.")
+    if isinstance(error, ValueError):
+        return _("the result cannot be read: {error}").format(error=error), _(
+            "Run again; if it happens again, press Copy report and tell us."
+        )
+    return f"{type(error).__name__}: {error}", _("Press Copy report and tell us.")
+
+
+def ofDeath(code: int | None) -> tuple[str, str]:
+    """Message and advice for a worker that ended without a word."""
+    if code is None:
+        return _("the background process was ended from outside, perhaps because memory ran out"), _(
+            "Choose a coarser spacing, a region of interest or the quality fast, and run again."
+        )
+    return _("the background process ended with code {code}").format(code=code), _(
+        "Open Log, press Copy report and tell us."
+    )
+
+
+def inSlicerWords(advice: str) -> str:
+    """The worker's advice is written for the command line; say where the same is in the panel."""
+    for said, here in (
+        ("or use --device cpu", _("or choose the device cpu under Advanced")),
+        ("Use --device cpu, or auto", _("Choose the device auto or cpu under Advanced.")),
+        ("Install it: pip install torch", _("Install it with the extension PyTorch, then run again.")),
+        ("Run again with --debug and report what it prints", _("Open Log, press Copy report and tell us.")),
+        ("Please report it, with the output of --debug", _("Open Log, press Copy report and tell us.")),
+    ):
+        advice = advice.replace(said, here)
+    return advice
+
+
+def ofConsistency(decibels: float | None) -> tuple[str, bool]:
+    """What the consistency figure means, and whether it is a warning."""
+    if decibels is None:
+        return "", False
+    if decibels < LOW_CONSISTENCY_DB:
+        return _(
+            "Low agreement with the input: {db:.1f} dB. The result may show what was not measured; "
+            "compare it with the input before you use it."
+        ).format(db=decibels), True
+    return _("Agrees with the input to {db:.1f} dB (made thick again, it gives the input back).").format(
+        db=decibels
+    ), False

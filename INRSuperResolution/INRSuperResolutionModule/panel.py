@@ -1,0 +1,573 @@
+"""The panel: widgets ↔ parameter node, and what a run tells → widgets."""
+
+import json
+import time
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import dependencies, messages
+from .chart import MetricsChart
+from .compare import Comparison
+from .inputs import InputProblem, Request, pixelsAndPlace
+from .library import addLibraryToPath
+from .preview import Preview
+from .results import representationOf
+from .run import Run, State
+from .settingsform import SettingsForm
+
+addLibraryToPath()
+
+from INRSuperResolutionLib.estimate import Estimate, estimate  # noqa: E402
+from INRSuperResolutionLib.grid import Grid  # noqa: E402
+from INRSuperResolutionLib.job import DEVICES, PROFILE_CHOICES  # noqa: E402
+from INRSuperResolutionLib.methods import METHODS  # noqa: E402
+
+STAGES = {
+    "export": _("Preparing"), "start": _("Starting"), "read": _("Reading"), "register": _("Aligning"),
+    "fit": _("Restoring"), "sample": _("Sampling"), "write": _("Writing"), "import": _("Loading"),
+    "cancel": _("Cancelling"),
+}  # fmt: skip
+# where each stage begins in the whole run, for one bar that never runs backwards
+STAGE_STARTS = {"read": 0.0, "register": 0.03, "fit": 0.08, "sample": 0.8, "write": 0.95, "import": 0.99}
+OUTPUT_MODES = {
+    "isotropic": _("Isotropic, at the finest spacing"),
+    "spacing": _("Chosen spacing"),
+    "factor": _("Times as many voxels"),
+    "like": _("Like another volume"),
+}
+QUALITIES = {"fast": _("Fast"), "balanced": _("Balanced"), "paper": _("As in the paper")}
+PROFILES = {
+    "auto": _("Decide from the inputs"), "none": _("Point samples"), "boxcar": _("Even over the slice"),
+    "gaussian": _("Bell-shaped"),
+}  # fmt: skip
+DEVICE_NAMES = {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("NVIDIA GPU"), "mps": _("Apple GPU")}
+# more often than the eye needs, a redraw only costs
+SECONDS_BETWEEN_REDRAWS = 0.1
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return _("{n} s").format(n=max(1, round(seconds)))
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return _("{n} min").format(n=minutes)
+    return _("{h} h {m} min").format(h=minutes // 60, m=minutes % 60)
+
+
+def recommendedMethod(inputCount: int) -> str:
+    """The first method that works on so many inputs; a baseline only if no other does."""
+    fitting = [n for n, m in METHODS.items() if takes(m, inputCount)]
+    return next((n for n in fitting if not METHODS[n].is_baseline), fitting[0])
+
+
+def takes(method, inputCount: int) -> bool:
+    """Whether a method works on so many inputs."""
+    return method.min_inputs <= inputCount and (method.max_inputs is None or inputCount <= method.max_inputs)
+
+
+class Panel:
+    """Connects the widgets of the UI file with the logic.
+
+    Parameters
+    ----------
+    ui
+        The named child widgets.
+    logic
+        Does the runs.
+    """
+
+    def __init__(self, ui, logic) -> None:
+        self.ui, self.logic = ui, logic
+        self.parameters = None
+        self.shown: Run | None = None
+        self.preview, self.comparison, self.chart = Preview(), Comparison(), MetricsChart()
+        self._isRefreshing = False
+        self._estimateKey, self._estimate = None, None
+        self._lastRedraw = 0.0
+        self._redrawTimer = qt.QTimer()
+        self._redrawTimer.singleShot = True
+        self._redrawTimer.interval = int(1000 * SECONDS_BETWEEN_REDRAWS)
+        self._redrawTimer.connect("timeout()", self._redraw)
+        self.settingsForm = SettingsForm(ui.settingsForm, self._takeSettings)
+        self._fillBoxes()
+        self._connect()
+
+    # ---- setting up ----------------------------------------------------------------------------
+
+    def _fillBoxes(self) -> None:
+        ui = self.ui
+        ui.methodCombo.addItem(_("Recommended"), "")
+        for name, method in METHODS.items():
+            ui.methodCombo.addItem(method.title, name)
+            ui.methodCombo.setItemData(ui.methodCombo.count - 1, method.when, qt.Qt.ToolTipRole)
+        for box, values in (
+            (ui.outputModeCombo, OUTPUT_MODES),
+            (ui.deviceCombo, {d: DEVICE_NAMES[d] for d in DEVICES}),
+            (ui.profileCombo, {p: PROFILES[p] for p in PROFILE_CHOICES}),
+        ):
+            for value, text in values.items():
+                box.addItem(text, value)
+
+    def _connect(self) -> None:
+        ui = self.ui
+        self._boxes = {
+            "method": ui.methodCombo, "preset": ui.qualityCombo, "outputMode": ui.outputModeCombo,
+            "device": ui.deviceCombo, "sliceProfile": ui.profileCombo,
+        }  # fmt: skip
+        for box in self._boxes.values():
+            box.connect("currentIndexChanged(int)", self._takeBoxes)
+        ui.contrastsList.connect("itemChanged(QListWidgetItem*)", self._takeContrasts)
+        ui.queueList.connect("itemSelectionChanged()", self._redraw)
+        ui.runButton.connect("clicked(bool)", self.onRun)
+        ui.cancelButton.connect("clicked(bool)", self.onCancel)
+        ui.resampleButton.connect("clicked(bool)", self.onResample)
+        ui.chartButton.connect("clicked(bool)", self.onChart)
+        ui.copyReportButton.connect("clicked(bool)", self.onCopyReport)
+        ui.checkDevicesButton.connect("clicked(bool)", self.onCheckDevices)
+        self._compareButtons = {
+            "sideBySide": ui.sideBySideButton, "flicker": ui.flickerButton, "checkerboard": ui.checkerboardButton
+        }  # fmt: skip
+        for mode, button in self._compareButtons.items():
+            button.connect("toggled(bool)", lambda on, mode=mode: self.onCompare(mode, on))
+
+    def setParameters(self, parameters) -> None:
+        """Show another parameter node; None while the scene is closed."""
+        self.parameters = parameters
+        self.refresh()
+
+    def cleanUp(self) -> None:
+        """Leave nothing of ours in the scene or the views."""
+        self.preview.remove()
+        self.comparison.stop()
+        self.chart.remove()
+        for button in self._compareButtons.values():
+            button.checked = False
+
+    # ---- parameter node → widgets --------------------------------------------------------------
+
+    def refresh(self, *_args) -> None:
+        """Show what the parameter node and the scene say."""
+        if self.parameters is None or self._isRefreshing:
+            return
+        self._isRefreshing = True
+        try:
+            self._showChoices()
+            self._showContrasts()
+        finally:
+            self._isRefreshing = False
+        self._showEstimate()
+        self._showRunButton()
+
+    def _showChoices(self) -> None:
+        ui, p = self.ui, self.parameters
+        name = self.methodName()
+        method = METHODS[name]
+        ui.methodCombo.setItemText(0, _("Recommended: {title}").format(title=METHODS[self._recommended()].title))
+        if [ui.qualityCombo.itemData(n) for n in range(ui.qualityCombo.count)] != list(method.presets):
+            ui.qualityCombo.clear()
+            for preset in method.presets:
+                ui.qualityCombo.addItem(QUALITIES.get(preset, preset), preset)
+        for field, box in self._boxes.items():
+            index = box.findData(getattr(p, field))
+            box.currentIndex = max(index, 0)
+        ui.whenLabel.text = method.when
+        hasSettings = bool(dataclassFields(method))
+        ui.qualityCombo.visible = ui.qualityComboLabel.visible = hasSettings
+        for mode, widgets in (
+            ("spacing", (ui.spacingSpinBox, ui.spacingSpinBoxLabel)),
+            ("factor", (ui.factorSpinBox, ui.factorSpinBoxLabel)),
+            ("like", (ui.likeSelector, ui.likeSelectorLabel)),
+        ):
+            for widget in widgets:
+                widget.visible = p.outputMode == mode
+        takesMore = method.max_inputs is None or method.max_inputs > 1
+        for widget in (ui.contrastsList, ui.contrastsListLabel):
+            widget.visible = takesMore and (ui.contrastsList.count > 0 or method.min_inputs > 1)
+        ui.settingsWidget.visible = hasSettings
+        for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
+            widget.visible = takesMore
+        self.settingsForm.show(method.settings(self.preset()), json.loads(p.settings or "{}"))
+
+    def _showContrasts(self) -> None:
+        """All other scalar volumes, the chosen ones ticked."""
+        chosen = {node.GetID() for node in self.parameters.furtherContrasts}
+        current = self.parameters.inputVolume
+        nodes = [
+            node
+            for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+            if node.GetClassName() == "vtkMRMLScalarVolumeNode" and node is not current
+            and not node.GetHideFromEditors() and node.GetAttribute("INRSuperResolution.Method") is None
+        ]  # fmt: skip
+        items = self.ui.contrastsList
+        shown = [(items.item(n).data(qt.Qt.UserRole), items.item(n).text()) for n in range(items.count)]
+        wanted = [(node.GetID(), node.GetName()) for node in nodes]
+        if shown != wanted:
+            items.clear()
+            for nodeID, name in wanted:
+                item = qt.QListWidgetItem(name)
+                item.setData(qt.Qt.UserRole, nodeID)
+                items.addItem(item)
+        for n in range(items.count):
+            item = items.item(n)
+            isChosen = item.data(qt.Qt.UserRole) in chosen
+            item.setCheckState(qt.Qt.Checked if isChosen else qt.Qt.Unchecked)
+
+    def _showEstimate(self) -> None:
+        guess = self.estimate()
+        if guess is None:
+            self.ui.estimateLabel.text = ""
+            return
+        memory = f"{guess.memory_bytes / 2**30:.1f} GB"
+        if guess.seconds is None:
+            text = _("Needs about {memory} of memory.").format(memory=memory)
+        else:
+            text = _("Takes about {time}, needs about {memory} of memory.").format(
+                time=duration(guess.seconds), memory=memory
+            )
+        self.ui.estimateLabel.text = text
+
+    def _showRunButton(self) -> None:
+        problem = self.problem()
+        button = self.ui.runButton
+        button.enabled = not problem
+        isBusy = self.logic.queue.active is not None
+        button.text = _("Add to queue") if isBusy else _("Run")
+        button.toolTip = problem or _("Restore the volume in the background; you can go on working.")
+
+    # ---- widgets → parameter node --------------------------------------------------------------
+
+    def _takeBoxes(self, *_args) -> None:
+        if self._isRefreshing or self.parameters is None:
+            return
+        p = self.parameters
+        values = {field: box.itemData(box.currentIndex) for field, box in self._boxes.items()}
+        changed = values["method"] != p.method or values["preset"] != p.preset
+        for field, value in values.items():
+            if value is not None and value != getattr(p, field):
+                setattr(p, field, value)
+        if changed and p.settings != "{}":
+            p.settings = "{}"  # another method or preset has other settings
+        self.refresh()
+
+    def _takeContrasts(self, *_args) -> None:
+        if self._isRefreshing or self.parameters is None:
+            return
+        items = [self.ui.contrastsList.item(n) for n in range(self.ui.contrastsList.count)]
+        ticked = [i.data(qt.Qt.UserRole) for i in items if i.checkState() == qt.Qt.Checked]
+        self.parameters.furtherContrasts = [slicer.mrmlScene.GetNodeByID(i) for i in ticked]
+        self.refresh()
+
+    def _takeSettings(self) -> None:
+        if self.parameters is not None:
+            self.parameters.settings = json.dumps(self.settingsForm.changes())
+            self.refresh()
+
+    # ---- what the choices mean -----------------------------------------------------------------
+
+    def inputs(self) -> list:
+        """The chosen volumes; the first is the main one."""
+        first = self.parameters.inputVolume
+        rest = [n for n in self.parameters.furtherContrasts if n is not first]
+        return [first, *rest] if first is not None else []
+
+    def _recommended(self) -> str:
+        return recommendedMethod(max(1, len(self.inputs())))
+
+    def methodName(self) -> str:
+        """The chosen method; the recommended one if none was chosen."""
+        name = self.parameters.method
+        return name if name in METHODS else self._recommended()
+
+    def preset(self) -> str:
+        """The chosen preset; the first one of the method if it does not have that."""
+        presets = METHODS[self.methodName()].presets
+        return self.parameters.preset if self.parameters.preset in presets else next(iter(presets))
+
+    def usedInputs(self) -> list:
+        """The inputs that the method uses: a method for one volume leaves further contrasts alone."""
+        method = METHODS[self.methodName()]
+        return self.inputs()[: method.max_inputs]
+
+    def problem(self) -> str:
+        """Why the run cannot start; empty if it can."""
+        p = self.parameters
+        inputs = self.inputs()
+        if not inputs:
+            return _("Load a volume and choose it under Inputs.")
+        method = METHODS[self.methodName()]
+        if len(inputs) < method.min_inputs:
+            return _("{title} needs at least {n} scans of the patient: tick further contrasts, or choose another method.")\
+                .format(title=method.title, n=method.min_inputs)  # fmt: skip
+        for node in inputs:
+            if node.GetImageData() is None:
+                return _("{name} has no image.").format(name=node.GetName())
+        if p.outputMode == "like" and p.likeVolume is None:
+            return _("Choose the volume whose voxels the result should have, under Output.")
+        if p.outputVolume is not None and p.outputVolume in inputs:
+            return _("The output is one of the inputs, which would be overwritten: choose another.")
+        try:
+            method.settings(self.preset(), json.loads(p.settings or "{}"))
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def request(self) -> Request:
+        """The choices as a request."""
+        p = self.parameters
+        return Request(
+            inputIDs=[node.GetID() for node in self.usedInputs()],
+            method=self.methodName(),
+            preset=self.preset(),
+            settings=json.loads(p.settings or "{}"),
+            spacing=[p.spacing] if p.outputMode == "spacing" else None,
+            scale=[p.factor] if p.outputMode == "factor" else None,
+            likeID=p.likeVolume.GetID() if p.outputMode == "like" and p.likeVolume else None,
+            roiID=p.region.GetID() if p.region else None,
+            outputID=p.outputVolume.GetID() if p.outputVolume else None,
+            sliceProfile=p.sliceProfile,
+            register=p.register and len(self.usedInputs()) > 1,
+            device=p.device,
+            seed=p.seed,
+            maxSeconds=60 * p.limitMinutes or None,
+        )
+
+    def estimate(self) -> Estimate | None:
+        """Time and memory of the run as chosen; None while it cannot start."""
+        if self.problem():
+            return None
+        request = self.request()
+        key = repr(request)
+        if key != self._estimateKey:
+            self._estimateKey, self._estimate = key, estimateOf(request)
+        return self._estimate
+
+    # ---- buttons -------------------------------------------------------------------------------
+
+    def onRun(self, *_args) -> None:
+        """Start, or add to the queue."""
+        if self.problem():
+            return
+        request = self.request()
+        self.comparison.stop()
+        self._releaseCompareButtons()
+        try:
+            dependencies.ensure(METHODS[request.method].needs_torch)
+        except InputProblem as problem:
+            self._showStatus(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
+            return
+        self.logic.start(request)
+        self.refresh()
+
+    def onCancel(self, *_args) -> None:
+        """Stop the run that is selected in the queue, else the active one."""
+        queue = self.logic.queue
+        waiting = [r for r in queue.runs if not r.isEnded]
+        row = self.ui.queueList.currentRow
+        chosen = waiting[row] if self.ui.queueList.visible and 0 <= row < len(waiting) else queue.active
+        if chosen is not None:
+            queue.cancel(chosen)
+
+    def onResample(self, *_args) -> None:
+        """Sample the representation of the shown result on the grid under Output."""
+        if self.shown is not None and self.shown.nodes:
+            grid = self.request()
+            self.logic.resample(
+                self.shown.nodes[0], spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device
+            )
+
+    def onCompare(self, mode: str, on: bool) -> None:
+        """One comparison at a time; a second click ends it."""
+        if self._isRefreshing:
+            return
+        if not on:
+            if self.comparison.mode == mode:
+                self.comparison.stop()
+            return
+        self._releaseCompareButtons(mode)
+        run = self.shown
+        before = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0]) if run else None
+        after = run.nodes[0] if run and run.nodes else None
+        if before is None or after is None or after.GetScene() is None:
+            self._releaseCompareButtons()
+            self._showStatus(_("The input or the result is no longer in the scene."), isWarning=True)
+            return
+        self.comparison.start(mode, before, after)
+
+    def _releaseCompareButtons(self, but: str = "") -> None:
+        self._isRefreshing = True
+        for mode, button in self._compareButtons.items():
+            if mode != but:
+                button.checked = False
+        self._isRefreshing = False
+
+    def onChart(self, *_args) -> None:
+        """Show how the fit has converged."""
+        if self.shown is not None:
+            self.chart.show(self.shown)
+
+    def onCopyReport(self, *_args) -> None:
+        """Put the report on the clipboard."""
+        if self.shown is not None:
+            slicer.app.clipboard().setText(self.shown.asText())
+
+    def onCheckDevices(self, *_args) -> None:
+        """Tell which devices work."""
+        with slicer.util.WaitCursor():
+            found = dependencies.checkTorch()
+        if "error" in found:
+            text = _("PyTorch cannot be used: {error}. Install or repair it with the extension PyTorch.").format(
+                error=found["error"]
+            )
+        else:
+            text = _("PyTorch works on: {names}.").format(
+                names=", ".join(DEVICE_NAMES[d] for d in DEVICES if found.get(d))
+            )
+        self._showStatus(text, isWarning="error" in found)
+
+    # ---- what a run tells ----------------------------------------------------------------------
+
+    def onRunChanged(self, run: Run) -> None:
+        """Show the run; called very often, so the drawing is put off a little."""
+        if self.shown is None or not run.isEnded or run is self.shown or self.shown.isEnded:
+            isNew = run is not self.shown
+            if isNew and (self.shown is None or self.shown.isEnded) and run.state is not State.QUEUED:
+                self.shown = run
+        if run.isEnded:
+            self.preview.remove()
+            if run.state is State.DONE:
+                self.shown = run
+                slicer.util.setSliceViewerLayers(background=run.nodes[0], foreground=None)
+        if run.isEnded or time.perf_counter() - self._lastRedraw > SECONDS_BETWEEN_REDRAWS:
+            self._redraw()
+        elif not self._redrawTimer.active:
+            self._redrawTimer.start()
+
+    def _redraw(self, *_args) -> None:
+        self._lastRedraw = time.perf_counter()
+        run, ui, queue = self.shown, self.ui, self.logic.queue
+        isActive = queue.active is not None
+        ui.cancelButton.enabled = isActive
+        ui.progressBar.visible = isActive
+        waiting = [r for r in queue.runs if not r.isEnded]
+        self._showQueue(waiting)
+        if self.parameters is not None:
+            self._showRunButton()
+        if run is None:
+            return
+        if isActive and run is queue.active:
+            self._showProgress(run)
+        elif run.isEnded:
+            self._showEnd(run)
+        log = "\n".join([*(f"! {w}" for w in run.warnings), *run.log])
+        if log != ui.logText.plainText:
+            ui.logText.plainText = log
+
+    def _showProgress(self, run: Run) -> None:
+        start = STAGE_STARTS.get(run.stage)
+        if start is None:
+            self.ui.progressBar.maximum = 0  # a bar that only says "working"
+        else:
+            later = [s for s in STAGE_STARTS.values() if s > start]
+            self.ui.progressBar.maximum = 1000
+            self.ui.progressBar.value = round(1000 * (start + run.fraction * (min(later, default=1.0) - start)))
+        text = STAGES.get(run.stage, run.stage)
+        if run.stage == "fit":
+            text += f" {run.fraction:.0%}"
+        if run.secondsLeft is not None:
+            text += _(", about {time} left").format(time=duration(run.secondsLeft))
+        self._showStatus(text + (f"\n{run.warnings[-1]}" if run.warnings else ""), isWarning=bool(run.warnings))
+        if run.preview is not None:
+            source = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0])
+            if source is not None:
+                self.preview.show(run.preview, source)
+
+    def _showEnd(self, run: Run) -> None:
+        if run.state is State.DONE:
+            seconds = run.report["seconds"]["total"]
+            text = _("Done in {time}: {names}").format(
+                time=duration(seconds), names=", ".join(n.GetName() for n in run.nodes)
+            )
+            if run.warnings:
+                text += "\n" + run.warnings[-1]
+            self._showStatus(text, isWarning=False)
+            self._showResult(run)
+        elif run.state is State.CANCELLED:
+            self._showStatus(run.message)
+        else:
+            self._showStatus(f"{sentence(run.message)} {sentence(run.advice)}".strip(), isWarning=True)
+
+    def _showResult(self, run: Run) -> None:
+        ui = self.ui
+        figures = [f for f in run.report["consistency_db"] if f is not None]
+        text, isLow = messages.ofConsistency(min(figures) if figures else None)
+        ui.resultButton.visible = True
+        ui.consistencyLabel.text = text
+        ui.consistencyRow.visible = bool(text)
+        self._showIcon(ui.consistencyIcon, isLow)
+        ui.resampleButton.visible = representationOf(run.nodes[0]) is not None
+        ui.chartButton.visible = bool(run.metrics)
+
+    def _showStatus(self, text: str, isWarning: bool = False) -> None:
+        if text != self.ui.statusLabel.text:
+            self.ui.statusLabel.text = text
+        self._showIcon(self.ui.statusIcon, isWarning)
+
+    def _showIcon(self, label, isShown: bool) -> None:
+        if isShown:
+            icon = label.style().standardIcon(qt.QStyle.SP_MessageBoxWarning)
+            label.setPixmap(icon.pixmap(20, 20))
+        label.visible = isShown
+
+    def _showQueue(self, waiting: list[Run]) -> None:
+        items = self.ui.queueList
+        items.visible = len(waiting) > 1
+        lines = []
+        for run in waiting:
+            source = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0])
+            name = source.GetName() if source is not None else "?"
+            state = _("waiting") if run.state is State.QUEUED else _("running")
+            lines.append(f"{name}: {run.title} ({state})")
+        if [items.item(n).text() for n in range(items.count)] != lines:
+            items.clear()
+            items.addItems(lines)
+
+
+def sentence(text: str) -> str:
+    """With a capital and a full stop."""
+    return text and text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def dataclassFields(method) -> dict:
+    """The fields of the method's settings."""
+    return next(iter(method.presets.values())).__dataclass_fields__
+
+
+def estimateOf(request: Request) -> Estimate | None:
+    """Time and memory of a request, from the geometry alone."""
+    from .inputs import cornersOf, cropToRegion
+
+    try:
+        volumes = [(n, *pixelsAndPlace(n)) for n in request.nodes()]
+        if request.roiID:
+            corners = cornersOf(slicer.mrmlScene.GetNodeByID(request.roiID))
+            volumes = [(n, *cropToRegion(a, f, corners, n.GetName())) for n, a, f in volumes]
+    except InputProblem:
+        return None
+    grids = [Grid(array.shape[::-1], affine) for _node, array, affine in volumes]
+    finest = min(min(g.spacing) for g in grids)
+    if request.likeID:
+        _array, affine = pixelsAndPlace(slicer.mrmlScene.GetNodeByID(request.likeID))
+        outputs = [Grid(_array.shape[::-1], affine)] * len(grids)
+    elif request.scale:
+        outputs = [g.scaled(request.scale) for g in grids]
+    else:
+        outputs = [g.with_spacing(request.spacing or finest) for g in grids]
+    method = METHODS[request.method]
+    settings = method.settings(request.preset, request.settings)
+    onGPU = request.device in ("cuda", "mps")
+    return estimate(request.method, settings, grids, outputs, onGPU, request.maxSeconds)
+
+

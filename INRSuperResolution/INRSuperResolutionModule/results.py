@@ -1,0 +1,173 @@
+"""Files of a finished run → nodes beside their inputs. Everything is read before anything enters the scene."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
+
+from .inputs import InputProblem, Request
+from .transfer import NiftiReader
+
+ATTRIBUTE = "INRSuperResolution."
+REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"
+# a text node in the scene holds the representation; beyond this, saving the scene would take too long
+LARGEST_REPRESENTATION = 256 << 20
+
+
+@dataclass
+class LoadedImage:
+    """A result that is read but not yet in the scene."""
+
+    image: vtk.vtkImageData
+    affine: np.ndarray
+    consistency: float | None
+
+
+def loadImages(report: dict) -> Iterator[list[LoadedImage]]:
+    """Read the results of a report, a piece at a time; the list is complete with the last piece.
+
+    Raises
+    ------
+    ValueError
+        If a file is not what the report tells: success is exit code 0 and a valid file.
+    """
+    loaded: list[LoadedImage] = []
+    agreement = report["consistency_db"] or [None] * len(report["outputs"])
+    for output, consistency in zip(report["outputs"], agreement):
+        reader = NiftiReader(Path(output["path"]))
+        if list(reader.shape) != list(output["shape"]):
+            raise ValueError(f"{Path(output['path']).name} has another size than the report tells")
+        scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(reader.dtype))
+        scalars.SetNumberOfTuples(int(np.prod(reader.shape)))
+        for _piece in reader.readInto(vtk_to_numpy(scalars)):
+            yield loaded
+        image = vtk.vtkImageData()
+        image.SetDimensions(*reader.shape)
+        image.GetPointData().SetScalars(scalars)
+        loaded.append(LoadedImage(image, np.array(output["affine"]), consistency))
+    yield loaded
+
+
+def resultName(source: str, method: str, spacing: list[float]) -> str:
+    """As "T1 (Multi-contrast INR, 1.0 mm)"; the finest spacing where they differ."""
+    return _("{name} ({method}, {spacing:.2g} mm)").format(name=source, method=method, spacing=min(spacing))
+
+
+def addResults(request: Request, loaded: list[LoadedImage], report: dict, title: str, representation: Path | None):
+    """Put the results into the scene; returns the volume nodes.
+
+    The only place that changes the scene, and nothing in it should be able to fail half way: what could fail
+    has been read before.
+    """
+    scene = slicer.mrmlScene
+    sources = request.nodes()
+    existing = scene.GetNodeByID(request.outputID) if request.outputID else None
+    if request.outputID and existing is None:
+        raise InputProblem(_("the output volume was deleted"), _("Choose another output and press Run."))
+    text = encodeRepresentation(representation)
+    keeper = None
+    if request.representationID is None and text:
+        keeper = addTextNode(_("{name} representation").format(name=sources[0].GetName()), text)
+        keeper.SetAttribute(ATTRIBUTE + "Kind", "representation")
+    elif request.representationID:
+        keeper = scene.GetNodeByID(request.representationID)
+    nodes = []
+    for n, (source, image) in enumerate(zip(sources, loaded)):
+        spacing = list(np.linalg.norm(image.affine[:3, :3], axis=0))
+        node = existing if n == 0 and existing is not None else None
+        if node is None:
+            node = slicer.vtkMRMLScalarVolumeNode()
+            node.SetName(scene.GetUniqueNameByString(resultName(source.GetName(), title, spacing)))
+        else:
+            node.SetAndObserveTransformNodeID(None)
+        node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(image.affine))
+        node.SetAndObserveImageData(image.image)
+        copyDisplay(source, node)
+        if node.GetScene() is None:
+            node = scene.AddNode(node)
+        placeBeside(source, node)
+        tellProvenance(node, request, report, image.consistency)
+        if keeper is not None:
+            node.SetNodeReferenceID(REPRESENTATION_ROLE, keeper.GetID())
+        nodes.append(node)
+    record = addTextNode(_("{name} report").format(name=nodes[0].GetName()), json.dumps(report, indent=1))
+    record.SetAttribute(ATTRIBUTE + "Kind", "report")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    for extra in (record, keeper):
+        if extra is not None and request.representationID is None or extra is record:
+            hierarchy.SetItemParent(hierarchy.GetItemByDataNode(extra), hierarchy.GetItemByDataNode(nodes[0]))
+    return nodes
+
+
+def copyDisplay(source, node) -> None:
+    """Window, level and colours as the input has them now."""
+    display = node.GetDisplayNode() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
+    if source.GetDisplayNode() is not None:
+        display.CopyContent(source.GetDisplayNode())
+        # else Slicer computes a histogram of the whole volume, and may choose another window than the input's
+        display.SetAutoWindowLevel(False)
+    node.SetAndObserveDisplayNodeID(display.GetID())
+
+
+def placeBeside(source, node) -> None:
+    """In the subject hierarchy, in the folder or study of the input."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(source))
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+
+
+def tellProvenance(node, request: Request, report: dict, consistency: float | None) -> None:
+    """How the volume was made, as attributes that are saved with it."""
+    told = {
+        "Method": report["method"],
+        "Preset": report["preset"],
+        "Settings": json.dumps(report["settings"]),
+        "Seed": str(report["seed"]),
+        "Version": report["version"],
+        "Device": report["device"],
+        "Weights": json.dumps(report["weights"]),
+        "SliceProfile": json.dumps(report["slice_profile"]),
+        "InputIDs": " ".join(request.inputIDs),
+        "Inputs": json.dumps([i.get("sha256") for i in report["inputs"]]),
+        "Consistency": "" if consistency is None else f"{consistency:.1f} dB",
+    }
+    for name, value in told.items():
+        node.SetAttribute(ATTRIBUTE + name, value)
+    node.SetDescription(
+        _("Restored by {method} ({preset}); research use only").format(
+            method=report["method"], preset=report["preset"]
+        )
+    )
+
+
+def addTextNode(name: str, text: str):
+    """A text node that is saved as a file of its own."""
+    node = slicer.vtkMRMLTextNode()
+    node.SetName(name)
+    node.SetText(text)
+    node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeAlways)
+    return slicer.mrmlScene.AddNode(node)
+
+
+def encodeRepresentation(path: Path | None) -> str:
+    """The file as text; empty if there is none or it is too large for a scene."""
+    if path is None or not path.is_file() or path.stat().st_size > LARGEST_REPRESENTATION:
+        return ""
+    return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def representationOf(node):
+    """The text node with the representation that a result was sampled from, or None."""
+    return node.GetNodeReference(REPRESENTATION_ROLE) if node is not None else None
+
+
+def writeRepresentation(textNode, path: Path) -> None:
+    """The inverse of `encodeRepresentation`."""
+    path.write_bytes(base64.b64decode(textNode.GetText()))

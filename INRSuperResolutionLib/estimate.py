@@ -1,0 +1,91 @@
+"""How long a run will take and how much memory it will need, before it starts. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from .grid import Grid
+from .methods import METHODS
+from .methods.multicontrast.settings import InrSettings
+
+# float32 results, their copy while writing, and the scratch of the consistency check (as run.check_memory)
+BYTES_PER_RESULT_VOXEL = 16
+BYTES_PER_INPUT_VOXEL = 24
+BASE_BYTES = {True: 700 << 20, False: 250 << 20}
+# start of the worker with and without torch, seconds
+START_SECONDS = {True: 4.0, False: 2.0}
+SECONDS_PER_RESULT_VOXEL = 4e-7
+# backward costs twice the forward pass
+PASSES = 3
+# what a small network reaches of the peak that a large product shows
+SHARE_OF_PEAK = 0.4
+GPU_FLOPS = 2e13
+# part of the voxels that the foreground usually covers
+FOREGROUND = 0.4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to need.
+
+    Parameters
+    ----------
+    seconds
+        None where nothing is known about the method yet.
+    """
+
+    seconds: float | None
+    memory_bytes: int
+
+
+def estimate(
+    method: str,
+    settings: Any,
+    inputs: Sequence[Grid],
+    outputs: Sequence[Grid],
+    on_gpu: bool = False,
+    max_seconds: float | None = None,
+) -> Estimate:
+    """Foresee a run from its settings and the sizes of its inputs and outputs; a guess within a factor of about 2."""
+    uses_torch = METHODS[method].needs_torch
+    result_voxels = sum(g.size for g in outputs)
+    input_voxels = sum(g.size for g in inputs)
+    memory = BASE_BYTES[uses_torch] + BYTES_PER_RESULT_VOXEL * result_voxels + BYTES_PER_INPUT_VOXEL * input_voxels
+    seconds: float | None = START_SECONDS[uses_torch] + SECONDS_PER_RESULT_VOXEL * result_voxels
+    if isinstance(settings, InrSettings):
+        speed = GPU_FLOPS if on_gpu else SHARE_OF_PEAK * cpu_flops()
+        weights = inr_weights(settings, len(inputs))
+        seen = input_voxels * (FOREGROUND + (1 - FOREGROUND) * settings.background_share) * settings.epochs
+        fit = 2 * weights * PASSES * seen / speed
+        sample = 2 * weights * max(g.size for g in outputs) / speed
+        seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
+        memory += 4 * 4 * weights
+    elif uses_torch:
+        seconds = None
+    return Estimate(seconds, memory)
+
+
+def inr_weights(settings: InrSettings, contrasts: int) -> int:
+    """Weights of the coordinate network, biases aside."""
+    shared = 2 * settings.frequencies * settings.width + (settings.shared_layers - 1) * settings.width**2
+    return shared + contrasts * (settings.width * settings.head_width + settings.head_width)
+
+
+@cache
+def cpu_flops() -> float:
+    """Multiplications and additions a second of a matrix product here; measured once, in a few milliseconds."""
+    a = np.ones((512, 512), np.float32)
+    a @ a
+    best = math.inf
+    for _ in range(3):
+        started = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - started)
+    return 2 * 512**3 / best
