@@ -5,17 +5,19 @@ BIN := $(VENV)/bin
 # pinned, because a plain "torch" may pull gigabytes of CUDA; another build: make TORCH=torch==2.8.0 …
 TORCH ?= torch==2.13.0
 
-.PHONY: help demo test lint screenshots clean
+.PHONY: help demo test lint panel screenshots clean
 
 help:
 	@echo "make demo   two thick-slice scans -> isotropic volumes, a figure and a table (no Slicer needed)"
 	@echo "make test   the tests"
+	@echo "make panel  the panel of the Slicer module in a window, without Slicer"
+	@echo "make screenshots   the README's pictures of the panel"
 	@echo "make lint   ruff and mypy"
 
 $(BIN)/inrsr: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,demo]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[dev,demo,slicer]"
 	@touch $@
 
 demo: $(BIN)/inrsr
@@ -28,6 +30,12 @@ lint: $(BIN)/inrsr
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+panel: $(BIN)/inrsr
+	$(BIN)/python Testing/panel.py
+
+screenshots: $(BIN)/inrsr
+	$(BIN)/python Testing/panel.py --screenshots Resources/Screenshots
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo

@@ -195,7 +195,13 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         "weights": None,
         "inputs": inputs,
         "outputs": [
-            {"path": p, "shape": r.shape, "spacing": r.spacing, "affine": r.affine.tolist(), "dtype": output_dtype(r).name}
+            {
+                "path": p,
+                "shape": r.shape,
+                "spacing": r.spacing,
+                "affine": r.affine.tolist(),
+                "dtype": output_dtype(r).name,
+            }
             for p, r in zip(job.outputs, results)
         ],
         "representation": job.representation,

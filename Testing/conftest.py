@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,23 @@ def data_folder() -> Path:
     if not DATA.is_dir():
         pytest.skip(f"the real volumes are not at {DATA}")
     return DATA
+
+
+@pytest.fixture(scope="session")
+def host():
+    """The stand-in for Slicer; one for all tests, because Slicer's names are global."""
+    pytest.importorskip("slicer", reason="slicer-core is not installed (extra: slicer)")
+    pytest.importorskip("PySide6", reason="PySide6 is not installed (extra: slicer)")
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+    import SlicerHost
+
+    return SlicerHost.start()
+
+
+def pytest_sessionfinish(session, exitstatus):
+    application = sys.modules.get("SlicerHost.application")
+    if application is not None:
+        application.exit_code = int(exitstatus)
 
 
 @pytest.fixture

@@ -119,8 +119,7 @@ def makeCheckerboard(before, after):
     fields = [(np.arange(n) * step // tile).astype(int) for n, step in zip(result.shape, spacing)]
     odd = (fields[0][:, None, None] + fields[1][None, :, None] + fields[2][None, None, :]) % 2 == 1
     mixed[odd] = result[odd]
-    copyDisplay(after, board)
-    board.GetDisplayNode().SetSaveWithScene(False)
+    copyDisplay(after, board).SetSaveWithScene(False)
     return slicer.mrmlScene.AddNode(board)
 
 

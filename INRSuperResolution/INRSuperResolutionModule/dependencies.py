@@ -15,8 +15,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements
 # the name to import where it is not the name to install
 IMPORT_NAMES = {"scikit-image": "skimage"}
 CHECK = (
-    "import json,torch;"
-    "print(json.dumps({'cuda': torch.cuda.is_available(), 'mps': torch.backends.mps.is_available()}))"
+    "import json,torch;print(json.dumps({'cuda': torch.cuda.is_available(), 'mps': torch.backends.mps.is_available()}))"
 )
 
 

@@ -122,4 +122,4 @@ def inputArrays(request: Request) -> list[tuple[np.ndarray, np.ndarray]]:
     if roi is None:
         return volumes
     corners = cornersOf(roi)
-    return [cropToRegion(*v, node.GetName()) for v, node in zip(volumes, request.nodes())]
+    return [cropToRegion(*v, corners, node.GetName()) for v, node in zip(volumes, request.nodes())]

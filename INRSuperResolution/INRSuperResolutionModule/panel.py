@@ -45,6 +45,7 @@ PROFILES = {
 DEVICE_NAMES = {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("NVIDIA GPU"), "mps": _("Apple GPU")}
 # more often than the eye needs, a redraw only costs
 SECONDS_BETWEEN_REDRAWS = 0.1
+VISIBLE_CONTRASTS = 4
 
 
 def duration(seconds: float) -> str:
@@ -88,7 +89,7 @@ class Panel:
         self._estimateKey, self._estimate = None, None
         self._lastRedraw = 0.0
         self._redrawTimer = qt.QTimer()
-        self._redrawTimer.singleShot = True
+        self._redrawTimer.setSingleShot(True)
         self._redrawTimer.interval = int(1000 * SECONDS_BETWEEN_REDRAWS)
         self._redrawTimer.connect("timeout()", self._redraw)
         self.settingsForm = SettingsForm(ui.settingsForm, self._takeSettings)
@@ -210,6 +211,7 @@ class Panel:
                 item = qt.QListWidgetItem(name)
                 item.setData(qt.Qt.UserRole, nodeID)
                 items.addItem(item)
+            items.setFixedHeight(min(items.count, VISIBLE_CONTRASTS) * max(items.sizeHintForRow(0), 1) + 6)
         for n in range(items.count):
             item = items.item(n)
             isChosen = item.data(qt.Qt.UserRole) in chosen
@@ -569,5 +571,3 @@ def estimateOf(request: Request) -> Estimate | None:
     settings = method.settings(request.preset, request.settings)
     onGPU = request.device in ("cuda", "mps")
     return estimate(request.method, settings, grids, outputs, onGPU, request.maxSeconds)
-
-

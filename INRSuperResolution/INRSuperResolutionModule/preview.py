@@ -3,6 +3,7 @@
 The preview is a hidden node that is never saved; when the run ends, it goes and the views are as before.
 """
 
+import numpy as np
 import SimpleITK as sitk
 import slicer
 
@@ -33,13 +34,12 @@ class Preview:
             node.SetName("Preview")
             node.SetHideFromEditors(True)
             node.SetSaveWithScene(False)
-            copyDisplay(source, node)
-            node.GetDisplayNode().SetSaveWithScene(False)
+            copyDisplay(source, node).SetSaveWithScene(False)
             self._node = slicer.mrmlScene.AddNode(node)
-            slicer.util.updateVolumeFromITKImage(self._node, image)
+            setImage(self._node, image)
             slicer.util.setSliceViewerLayers(background=self._node)
             return
-        slicer.util.updateVolumeFromITKImage(self._node, image)
+        setImage(self._node, image)
 
     def remove(self) -> None:
         """Put the views back, and take the node out of the scene."""
@@ -48,3 +48,12 @@ class Preview:
             slicer.mrmlScene.RemoveNode(self._node.GetDisplayNode())
             slicer.mrmlScene.RemoveNode(self._node)
         self._node = self._views = self._shown = None
+
+
+def setImage(node, image) -> None:
+    """The pixels and the place (LPS → RAS) of a SimpleITK image."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+    affine[:3, 3] = image.GetOrigin()
+    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine))
+    slicer.util.updateVolumeFromArray(node, sitk.GetArrayFromImage(image))

@@ -124,4 +124,5 @@ class WorkerProcess:
     def _end(self, code) -> None:
         if not self._isFinished:
             self._isFinished = True
-            self._onFinished(code)
+            # later, because who hears it forgets this object, and a QProcess must not die in its own signal
+            qt.QTimer.singleShot(0, lambda: self._onFinished(code))

@@ -101,19 +101,20 @@ def addResults(request: Request, loaded: list[LoadedImage], report: dict, title:
     record.SetAttribute(ATTRIBUTE + "Kind", "report")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     for extra in (record, keeper):
-        if extra is not None and request.representationID is None or extra is record:
+        if (extra is not None and request.representationID is None) or extra is record:
             hierarchy.SetItemParent(hierarchy.GetItemByDataNode(extra), hierarchy.GetItemByDataNode(nodes[0]))
     return nodes
 
 
-def copyDisplay(source, node) -> None:
-    """Window, level and colours as the input has them now."""
+def copyDisplay(source, node):
+    """Give `node` the window, level and colours that `source` has now; returns the display node."""
     display = node.GetDisplayNode() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     if source.GetDisplayNode() is not None:
         display.CopyContent(source.GetDisplayNode())
         # else Slicer computes a histogram of the whole volume, and may choose another window than the input's
         display.SetAutoWindowLevel(False)
     node.SetAndObserveDisplayNodeID(display.GetID())
+    return display
 
 
 def placeBeside(source, node) -> None:
@@ -141,9 +142,7 @@ def tellProvenance(node, request: Request, report: dict, consistency: float | No
     for name, value in told.items():
         node.SetAttribute(ATTRIBUTE + name, value)
     node.SetDescription(
-        _("Restored by {method} ({preset}); research use only").format(
-            method=report["method"], preset=report["preset"]
-        )
+        _("Restored by {method} ({preset}); research use only").format(method=report["method"], preset=report["preset"])
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import os
 import sys
 import tempfile
 import types
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -84,6 +87,8 @@ class Host:
         from . import mrmlwidgets, scripted
 
         scripted.install()
+        # in Slicer, the plugins of the subject hierarchy do this
+        self.scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, add_hierarchy_item)
         self.layout_manager = mrmlwidgets.LayoutManager(self.logic, self.scene)
         slicer.app = Application(self)
         slicer.modules = types.SimpleNamespace()
@@ -129,7 +134,29 @@ class Host:
         loop.exec()
 
 
+@vtk.calldata_type(vtk.VTK_OBJECT)
+def add_hierarchy_item(scene: Any, event: Any, node: Any) -> None:
+    """An item in the subject hierarchy for each node that the user can see."""
+    if node.IsA("vtkMRMLStorableNode") and not node.GetHideFromEditors() and not node.IsA("vtkMRMLColorNode"):
+        hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+        if not hierarchy.GetItemByDataNode(node):
+            hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+
 _host: Host | None = None
+
+
+# what the process ends with; pytest's hook in conftest.py sets it
+exit_code = 0
+
+
+@atexit.register
+def leave_at_once() -> None:
+    """Skip Python's own taking apart: there, VTK and Qt call into what is left of each other (seen as a crash)."""
+    if _host is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(exit_code)
 
 
 def start() -> Host:

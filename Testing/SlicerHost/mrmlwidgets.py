@@ -65,7 +65,8 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
     def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene
         for event in SCENE_EVENTS:
-            scene.AddObserver(event, lambda *_: self._fill())
+            tag = scene.AddObserver(event, lambda *_: self._fill())
+            self.destroyed.connect(lambda *_, tag=tag: scene.RemoveObserver(tag))
         self._fill()
 
     def currentNode(self) -> Any:

@@ -16,6 +16,8 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 # C++ calls these itself: a Python attribute of that name would be taken for an override
 VIRTUAL = {"sizeHint", "minimumSizeHint"}
+# there is a static function of the same name
+STATIC = {"singleShot"}
 
 
 def connect(self: Any, signal: str, slot: Any) -> bool:
@@ -36,7 +38,7 @@ def as_attribute(cls: type, meta: QtCore.QMetaProperty) -> property | None:
     capital = name[0].upper() + name[1:]
     # static look-ups: PySide's own miscount references (seen with 6.12 on Python 3.11)
     getters = [g for g in (name, f"is{capital}", f"has{capital}") if callable(getattr_static(cls, g, None))]
-    if not getters or name in VIRTUAL or (cls is QtWidgets.QProgressBar and name == "text"):
+    if not getters or name in VIRTUAL | STATIC or (cls is QtWidgets.QProgressBar and name == "text"):
         return None
     getter = getattr(cls, getters[0])
     setter = getattr(cls, f"set{capital}") if getattr_static(cls, f"set{capital}", None) else None
@@ -65,7 +67,9 @@ CLASSES = (
     "QMenu", "QSlider", "QHBoxLayout", "QVBoxLayout", "QFormLayout", "QGridLayout", "QSettings", "QGroupBox", "QScrollArea",
 )  # fmt: skip
 OURS: dict[str, type] = {
-    name: in_pythonqt_manner(next(getattr(library, name) for library in (QtCore, QtGui, QtWidgets) if hasattr(library, name)))
+    name: in_pythonqt_manner(
+        next(getattr(library, name) for library in (QtCore, QtGui, QtWidgets) if hasattr(library, name))
+    )
     for name in CLASSES
 }
 
