@@ -228,7 +228,7 @@ def test_result_of_every_method(host, slicer, panel, method):
     added = {slicer.mrmlScene.GetNodeByID(i).GetClassName() for i in scene_ids(slicer) - before}
     assert added <= {"vtkMRMLScalarVolumeNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLTextNode",
                      "vtkMRMLTextStorageNode"}  # fmt: skip
-    assert not os.listdir(slicer.app.temporaryPath)
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
 
 
 def test_linear_result_equals_simpleitk(host, slicer, logic, data_folder):
@@ -292,7 +292,7 @@ def test_like_another_volume(slicer, logic):
 
 def assert_as_before(slicer, before):
     assert scene_ids(slicer) == before
-    assert not os.listdir(slicer.app.temporaryPath)
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
 
 
 def test_cancel_leaves_everything_as_before(host, slicer, logic):
@@ -323,7 +323,7 @@ def test_deleted_input(host, slicer, logic):
     slicer.mrmlScene.RemoveNode(volume)
     wait(host, lambda: run.isEnded, 10)
     assert run.state.value == "cancelled" and "T1 was deleted" in run.message
-    assert not os.listdir(slicer.app.temporaryPath)
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
 
 
 def test_closed_scene(host, slicer, panel):
@@ -343,7 +343,7 @@ def test_quitting_ends_the_worker(host, slicer, logic):
     logic.queue.shutDown()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert not os.listdir(slicer.app.temporaryPath)
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
     wait(host, lambda: run.isEnded, 5)
 
 
@@ -383,7 +383,10 @@ class FalseProcess:
     def cancel(self):
         pass
 
-    kill = waitForFinished = cancel
+    kill = cancel
+
+    def waitForFinished(self, milliseconds):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The worker process, by QProcess, so that nothing in Slicer waits for it."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -80,10 +81,8 @@ class WorkerProcess:
         if self._process is None or self._isFinished:
             return
         if self._pid is not None:
-            try:
+            with contextlib.suppress(OSError):  # it may just have ended by itself
                 os.kill(self._pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-            except OSError:
-                pass  # it has just ended by itself
         self._process.kill()
 
     def waitForFinished(self, milliseconds: int) -> None:

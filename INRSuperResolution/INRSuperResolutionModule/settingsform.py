@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import typing
 
 import qt
@@ -15,7 +16,7 @@ def descriptions(cls: type) -> dict[str, str]:
     except (OSError, SyntaxError):
         return {}
     told = {}
-    for field, after in zip(body, body[1:]):
+    for field, after in itertools.pairwise(body):
         isText = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
         if isinstance(field, ast.AnnAssign) and isText:
             told[field.target.id] = " ".join(str(after.value.value).split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import slicer
 import vtk
@@ -179,7 +179,7 @@ class SliceView(QtWidgets.QLabel):
 class LayoutManager(QtCore.QObject):
     """Slice views by name; a layout only tells which of them are seen."""
 
-    SHOWN = {
+    SHOWN: ClassVar = {
         slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView: ("Red", "Yellow"),
         slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpRedSliceView: ("Red",),
     }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import types
 from inspect import getattr_static
-from typing import Any
+from typing import Any, ClassVar
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
@@ -77,7 +77,7 @@ OURS: dict[str, type] = {
 class QUiLoader(QtUiTools.QUiLoader):
     """Makes the classes of this file, and the stand-ins that are registered in `extra`."""
 
-    extra: dict[str, type] = {}
+    extra: ClassVar[dict[str, type]] = {}
 
     def createWidget(self, class_name: str, parent: Any = None, name: str = "") -> Any:
         cls = self.extra.get(class_name) or OURS.get(class_name)

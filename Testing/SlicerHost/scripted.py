@@ -140,7 +140,7 @@ def parameterNodeWrapper(cls: type) -> type:
     members: dict[str, Any] = {n: make_field(n, h, getattr(cls, n, None)) for n, h in hints.items()}
     members["__annotations__"] = {}
 
-    def __init__(self: Any, parameterNode: Any) -> None:
+    def keep_node(self: Any, parameterNode: Any) -> None:
         self.parameterNode = parameterNode
 
     def connectGui(self: Any, gui: Any) -> Any:
@@ -169,7 +169,7 @@ def parameterNodeWrapper(cls: type) -> type:
         return self.parameterNode.AddObserver(event, callback)
 
     members.update(
-        __init__=__init__, connectGui=connectGui, disconnectGui=disconnectGui, AddObserver=AddObserver,
+        __init__=keep_node, connectGui=connectGui, disconnectGui=disconnectGui, AddObserver=AddObserver,
         RemoveObserver=lambda self, tag: self.parameterNode.RemoveObserver(tag),
         GetID=lambda self: self.parameterNode.GetID(),
         __eq__=lambda self, other: getattr(other, "parameterNode", None) is self.parameterNode,
