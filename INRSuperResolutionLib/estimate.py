@@ -13,7 +13,7 @@ import numpy as np
 
 from .grid import Grid
 from .methods import METHODS
-from .methods.multicontrast.settings import InrSettings
+from .methods.multicontrast.settings import GuidedSettings, InrSettings
 
 # float32 results, their copy while writing, and the scratch of the consistency check (as run.check_memory)
 BYTES_PER_RESULT_VOXEL = 16
@@ -67,6 +67,14 @@ def estimate(
         sample = 2 * weights * max(g.size for g in outputs) / speed
         seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
         memory += 4 * 4 * weights
+    elif isinstance(settings, GuidedSettings):
+        speed = GPU_FLOPS if on_gpu else SHARE_OF_PEAK * cpu_flops()
+        weights = 9 * settings.depth * settings.width**2
+        fit = 2 * weights * PASSES * settings.steps * settings.crop**2 * len(inputs) / speed
+        flips = 4 if settings.average_flips else 1
+        sample = 2 * weights * flips * result_voxels / speed
+        seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
+        memory += BYTES_PER_INPUT_VOXEL * result_voxels
     elif uses_torch:
         seconds = None
     return Estimate(seconds, memory)

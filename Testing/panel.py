@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -91,10 +90,7 @@ def take_screenshots(host, widget, window, folder: Path) -> None:
     p.inputVolume, p.furtherContrasts = t1, [flair]
     p.outputMode, p.spacing = "spacing", 1.0
     shoot("idle")
-    # a small network, so that the pictures are made in a minute on any machine
-    p.settings = json.dumps({"width": 128, "head_width": 64, "frequencies": 96, "shared_layers": 3, "batch": 8192,
-                             "learning_rate": 0.003, "epochs": 3, "background_share": 0.05, "sigma": 8.0})  # fmt: skip
-    p.limitMinutes = 0.6
+    p.limitMinutes = 0.7  # enough for a picture
     ui.runButton.click()
     run = widget.logic.queue.runs[-1]
     wait(host, lambda: run.isEnded or (run.preview is not None and run.stage == "fit" and run.fraction > 0.1))
