@@ -88,7 +88,8 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui = slicer.util.childWidgetVariables(self.uiWidget)
         # a layout is no widget, so the line above does not find it
         self.ui.settingsForm = self.ui.settingsWidget.layout()
-        self.uiWidget.setMRMLScene(slicer.mrmlScene)
+        for selector in (self.ui.inputSelector, self.ui.regionSelector, self.ui.likeSelector, self.ui.outputSelector):
+            selector.setMRMLScene(slicer.mrmlScene)
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.logic.listeners.append(self.panel.onRunChanged)
@@ -135,7 +136,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
             self.removeObserver(self._parameterNode.parameterNode, "ModifiedEvent", self.panel.refresh)
         self._parameterNode = node
         if node is not None:
-            self._parameterNodeGuiTag = node.connectGui(self.uiWidget)
+            self._parameterNodeGuiTag = node.connectGui(self.ui)
             self.addObserver(node.parameterNode, "ModifiedEvent", self.panel.refresh)
         self.panel.setParameters(node)
 

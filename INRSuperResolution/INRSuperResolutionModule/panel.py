@@ -194,7 +194,7 @@ class Panel:
 
     def _showContrasts(self) -> None:
         """All other scalar volumes, the chosen ones ticked."""
-        chosen = {node.GetID() for node in self.parameters.furtherContrasts}
+        chosen = {node.GetID() for node in self.parameters.furtherContrasts if node is not None}
         current = self.parameters.inputVolume
         nodes = [
             node
@@ -272,7 +272,7 @@ class Panel:
     def inputs(self) -> list:
         """The chosen volumes; the first is the main one."""
         first = self.parameters.inputVolume
-        rest = [n for n in self.parameters.furtherContrasts if n is not first]
+        rest = [n for n in self.parameters.furtherContrasts if n is not None and n is not first]
         return [first, *rest] if first is not None else []
 
     def _recommended(self) -> str:

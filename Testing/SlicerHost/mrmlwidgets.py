@@ -15,13 +15,7 @@ SCENE_EVENTS = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemo
 
 
 class qMRMLWidget(OURS["QWidget"]):
-    """Passes its scene on to the qMRML widgets in it."""
-
-    mrmlSceneChanged = QtCore.Signal("QVariant")
-
-    def setMRMLScene(self, scene: Any) -> None:
-        for widget in self.findChildren(qMRMLNodeComboBox):
-            widget.setMRMLScene(scene)
+    """The root of a UI file; it does nothing that the module needs."""
 
 
 class qMRMLNodeComboBox(OURS["QComboBox"]):

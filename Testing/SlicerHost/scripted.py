@@ -144,11 +144,8 @@ def parameterNodeWrapper(cls: type) -> type:
         self.parameterNode = parameterNode
 
     def connectGui(self: Any, gui: Any) -> Any:
-        from PySide6 import QtWidgets
-
-        root = gui if isinstance(gui, QtWidgets.QWidget) else None
         links = []
-        for widget in root.findChildren(QtWidgets.QWidget):
+        for widget in vars(gui).values():
             field = widget.property("SlicerParameterName")
             if field:
                 if field not in hints:
