@@ -26,6 +26,7 @@ from INRSuperResolutionModule.panel import Panel
 from INRSuperResolutionModule.process import WorkerProcess
 from INRSuperResolutionModule.results import representationOf
 from INRSuperResolutionModule.run import Run, RunQueue, State
+from INRSuperResolutionModule.sequences import makeSequence
 
 from INRSuperResolutionLib.methods import METHODS
 
@@ -207,6 +208,31 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
         if run.state is not State.DONE:
             raise RuntimeError(f"{run.message} {run.advice}".strip())
         return run.nodes
+
+    def processSequence(self, sequence, method: str, **choices):
+        """As `process` for every volume of a sequence node, one after the other; returns the new sequence node.
+
+        The scene changes only when all have succeeded; if one fails, the others are stopped.
+        """
+        loop = qt.QEventLoop()
+        runs = []
+
+        def onFinished(run):
+            if run.state is not State.DONE:
+                for other in runs:
+                    self.queue.cancel(other)
+            if len(runs) == sequence.GetNumberOfDataNodes() and all(r.isEnded for r in runs):
+                loop.quit()
+
+        request = Request(inputIDs=[sequence.GetID()], method=method, **choices)
+        for frame in range(sequence.GetNumberOfDataNodes()):
+            runs.append(self.start(request.replace(frame=frame), onFinished))
+        loop.exec_()
+        failed = next((r for r in runs if r.state is State.FAILED), None)
+        failed = failed or next((r for r in runs if r.state is not State.DONE), None)
+        if failed is not None:
+            raise RuntimeError(f"{failed.message} {failed.advice}".strip())
+        return makeSequence(sequence, runs, METHODS[method].title)
 
     def close(self):
         """End all runs and stop listening to the scene."""

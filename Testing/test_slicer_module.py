@@ -287,6 +287,48 @@ def test_like_another_volume(slicer, logic):
     assert np.allclose(affine_of(slicer, result), affine_of(slicer, other), atol=1e-9)
 
 
+def test_sequence(slicer, logic):
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Perfusion")
+    for n in range(3):
+        volume = small_volume(slicer, f"t{n}", seed=100 * n)
+        sequence.SetDataNodeAtValue(volume, str(n))
+        slicer.mrmlScene.RemoveNode(volume)
+    made = logic.processSequence(sequence, "nearest", scale=[1.0])
+    assert [made.GetNthIndexValue(n) for n in range(3)] == ["0", "1", "2"]
+    for n in range(3):
+        ours, theirs = made.GetNthDataNode(n), sequence.GetNthDataNode(n)
+        assert np.array_equal(slicer.util.arrayFromVolume(ours), slicer.util.arrayFromVolume(theirs))
+    assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+
+
+def test_nonlinear_transform_is_hardened(slicer, logic):
+    """A grid transform that shifts everything by 3 mm: the result is the input moved, the input is untouched."""
+    import vtk
+
+    volume = small_volume(slicer, shape=(8, 30, 30), matrix=np.diag([1.0, 1.0, 3.0, 1.0]))
+    before = slicer.util.arrayFromVolume(volume).copy()
+    points, moved = vtk.vtkPoints(), vtk.vtkPoints()
+    for corner in ((0, 0, 0), (29, 0, 0), (0, 29, 0), (0, 0, 21), (29, 29, 21)):
+        points.InsertNextPoint(corner)
+        moved.InsertNextPoint(corner[0] + 3, corner[1], corner[2])
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetSourceLandmarks(points)
+    spline.SetTargetLandmarks(moved)
+    spline.SetBasisToR()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    transform.SetAndObserveTransformToParent(spline)
+    volume.SetAndObserveTransformNodeID(transform.GetID())
+    nodes = scene_ids(slicer)
+    (result,) = logic.process(volume, "nearest", scale=1.0)
+    assert volume.GetParentTransformNode() is transform
+    assert np.array_equal(slicer.util.arrayFromVolume(volume), before)
+    assert all("copy" not in i for i in scene_ids(slicer) - nodes)
+    # where the input's voxel 10, 15, 4 has gone: 3 mm along R
+    place = np.linalg.inv(affine_of(slicer, result)) @ [13, 15, 12, 1]
+    i, j, k = place[:3].round().astype(int)
+    assert abs(slicer.util.arrayFromVolume(result)[k, j, i] - before[4, 15, 10]) < 1.0
+
+
 # ---- cancel and failures -----------------------------------------------------------------------
 
 

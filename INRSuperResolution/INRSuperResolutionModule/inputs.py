@@ -39,6 +39,8 @@ class Request:
     device: str = "auto"
     seed: int = 0
     maxSeconds: float | None = None
+    frame: int | None = None
+    """Which item of a sequence, where an input is a sequence node: then the results stay out of the scene."""
     representationID: str | None = None
     """A text node with a representation, to sample it again: then the rest only tells the grid."""
 
@@ -47,7 +49,7 @@ class Request:
         nodes = [slicer.mrmlScene.GetNodeByID(i) for i in self.inputIDs]
         if None in nodes:
             raise InputProblem(_("an input volume was deleted"), _("Choose the volumes again and press Run."))
-        return nodes
+        return [n.GetNthDataNode(self.frame) if n.IsA("vtkMRMLSequenceNode") else n for n in nodes]
 
     def replace(self, **changes) -> "Request":
         """A copy with some fields changed."""

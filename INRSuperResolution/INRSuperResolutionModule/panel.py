@@ -439,7 +439,7 @@ class Panel:
                 self.shown = run
         if run.isEnded:
             self.preview.remove()
-            if run.state is State.DONE:
+            if run.state is State.DONE and run.nodes:
                 self.shown = run
                 slicer.util.setSliceViewerLayers(background=run.nodes[0], foreground=None)
         if run.isEnded or time.perf_counter() - self._lastRedraw > SECONDS_BETWEEN_REDRAWS:
@@ -495,7 +495,8 @@ class Panel:
             if run.warnings:
                 text += "\n" + run.warnings[-1]
             self._showStatus(text, isWarning=False)
-            self._showResult(run)
+            if run.nodes:
+                self._showResult(run)
         elif run.state is State.CANCELLED:
             self._showStatus(run.message)
         else:

@@ -56,6 +56,7 @@ class Run:
         self.preview: Path | None = None
         self.report: dict = {}
         self.nodes: list = []
+        self.loaded: list = []
         self.folder: Path | None = None
         self.started = 0.0
         self.secondsToFirstEvent: float | None = None
@@ -249,6 +250,10 @@ class RunQueue:
         loaded = []
         for loaded in loadImages(run.report):
             yield
+        if run.request.frame is not None:
+            run.loaded = loaded  # whoever asked for the frames puts them together
+            self._finishActive(State.DONE, _("Done."))
+            return
         representation = Path(self._job.representation) if self._job.representation else None
         run.nodes = addResults(run.request, loaded, run.report, run.title, representation)
         self._finishActive(State.DONE, _("Done."))
