@@ -107,7 +107,7 @@ class Progress:
         from .volume_io import write
 
         self._previews += 1
-        path = self._preview_folder / f"preview-{self._previews}.nrrd"
+        path = self._preview_folder / f"preview-{self._previews}.nii"  # uncompressed: a viewer must not wait for it
         write(make(), path)
         self._emit({"event": "preview", "path": str(path)})
         cost = time.perf_counter() - now

@@ -503,20 +503,26 @@ def test_queue_runs_one_after_the_other(host, slicer, panel):
     assert panel.ui.runButton.text == "Run"
 
 
-def test_preview_is_shown_and_leaves_no_trace(host, slicer, panel, tmp_path):
+def test_preview_is_shown_and_leaves_no_trace(host, slicer, panel):
+    """A fit that goes on until a preview has come, then is cancelled."""
     volume = small_volume(slicer)
     panel.enter()
     slicer.util.setSliceViewerLayers(background=volume)
     before = scene_ids(slicer)
-    file = tmp_path / "preview.nrrd"
-    sitk.WriteImage(sitk.GetImageFromArray(np.full((4, 5, 6), 7, np.float32)), str(file))
-    preview = panel.panel.preview
-    preview.show(file, volume)
-    shown = slicer.mrmlScene.GetNodeByID(slicer.util.getNode("vtkMRMLSliceCompositeNodeRed").GetBackgroundVolumeID())
-    assert shown is not volume and slicer.util.arrayFromVolume(shown).max() == 7 and not shown.GetSaveWithScene()
-    preview.remove()
-    assert scene_ids(slicer) == before
-    assert slicer.util.getNode("vtkMRMLSliceCompositeNodeRed").GetBackgroundVolumeID() == volume.GetID()
+    composite = slicer.util.getNode("vtkMRMLSliceCompositeNodeRed")
+    run = panel.logic.start(slow_request(slicer, volume))
+    wait(host, lambda: composite.GetBackgroundVolumeID() != volume.GetID() or run.isEnded)
+    shown = slicer.mrmlScene.GetNodeByID(composite.GetBackgroundVolumeID())
+    assert shown.GetName() == "T1 (preview)" and not shown.GetSaveWithScene(), run.asText()
+    # the preview lies where the input lies: half a voxel of the coarse grid at most aside
+    bounds = np.zeros((2, 6))
+    shown.GetRASBounds(bounds[0])
+    volume.GetRASBounds(bounds[1])
+    assert np.abs(bounds[0] - bounds[1]).max() <= 4
+    panel.logic.queue.cancel(run)
+    wait(host, lambda: run.isEnded)
+    assert_as_before(slicer, before)
+    assert composite.GetBackgroundVolumeID() == volume.GetID()
 
 
 @pytest.mark.parametrize("mode", ["sideBySide", "flicker", "checkerboard"])

@@ -476,7 +476,7 @@ class Panel:
             self.ui.progressBar.maximum = 1000
             self.ui.progressBar.value = round(1000 * (start + run.fraction * (min(later, default=1.0) - start)))
         text = STAGES.get(run.stage, run.stage)
-        if run.stage == "fit":
+        if run.stage in ("fit", "sample"):
             text += f" {run.fraction:.0%}"
         if run.secondsLeft is not None:
             text += _(", about {time} left").format(time=duration(run.secondsLeft))

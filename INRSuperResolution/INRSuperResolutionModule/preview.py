@@ -3,11 +3,10 @@
 The preview is a hidden node that is never saved; when the run ends, it goes and the views are as before.
 """
 
-import numpy as np
-import SimpleITK as sitk
 import slicer
+from slicer.i18n import tr as _
 
-from .results import copyDisplay
+from .results import LoadedImage, copyDisplay
 from .views import ViewsAsTheyWere
 
 
@@ -15,31 +14,26 @@ class Preview:
     """Shows the previews of one run at a time."""
 
     def __init__(self) -> None:
-        self._node = None
-        self._views = None
-        self._shown = None
+        self._node = self._views = self._shown = None
 
-    def show(self, path, source) -> None:
-        """Show the preview file `path` of the volume node `source`; a file that is shown already is left."""
-        if path == self._shown:
+    def show(self, image: LoadedImage, source) -> None:
+        """Show a preview of the volume node `source`; one that is shown already is left."""
+        if image is self._shown:
             return
-        try:
-            image = sitk.ReadImage(str(path))
-        except RuntimeError:
-            return  # the run has just ended and its folder is gone
-        self._shown = path
-        if self._node is None or self._node.GetScene() is None:
+        self._shown = image
+        isNew = self._node is None or self._node.GetScene() is None
+        if isNew:
             self._views = ViewsAsTheyWere()
-            node = slicer.vtkMRMLScalarVolumeNode()
-            node.SetName("Preview")
-            node.SetHideFromEditors(True)
-            node.SetSaveWithScene(False)
-            copyDisplay(source, node).SetSaveWithScene(False)
-            self._node = slicer.mrmlScene.AddNode(node)
-            setImage(self._node, image)
+            self._node = slicer.vtkMRMLScalarVolumeNode()
+            self._node.SetName(_("{name} (preview)").format(name=source.GetName()))
+            self._node.SetHideFromEditors(True)
+            self._node.SetSaveWithScene(False)
+            copyDisplay(source, self._node).SetSaveWithScene(False)
+        self._node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(image.affine))
+        self._node.SetAndObserveImageData(image.image)
+        if isNew:
+            self._node = slicer.mrmlScene.AddNode(self._node)
             slicer.util.setSliceViewerLayers(background=self._node)
-            return
-        setImage(self._node, image)
 
     def remove(self) -> None:
         """Put the views back, and take the node out of the scene."""
@@ -48,12 +42,3 @@ class Preview:
             slicer.mrmlScene.RemoveNode(self._node.GetDisplayNode())
             slicer.mrmlScene.RemoveNode(self._node)
         self._node = self._views = self._shown = None
-
-
-def setImage(node, image) -> None:
-    """The pixels and the place (LPS → RAS) of a SimpleITK image."""
-    affine = np.eye(4)
-    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
-    affine[:3, 3] = image.GetOrigin()
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine))
-    slicer.util.updateVolumeFromArray(node, sitk.GetArrayFromImage(image))

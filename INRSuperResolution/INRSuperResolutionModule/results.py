@@ -10,7 +10,6 @@ import numpy as np
 import slicer
 import vtk
 from slicer.i18n import tr as _
-from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 from .inputs import InputProblem, Request
 from .transfer import NiftiReader
@@ -44,13 +43,8 @@ def loadImages(report: dict) -> Iterator[list[LoadedImage]]:
         reader = NiftiReader(Path(output["path"]))
         if list(reader.shape) != list(output["shape"]):
             raise ValueError(f"{Path(output['path']).name} has another size than the report tells")
-        scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(reader.dtype))
-        scalars.SetNumberOfTuples(int(np.prod(reader.shape)))
-        for _piece in reader.readInto(vtk_to_numpy(scalars)):
+        for image in reader.readImage():
             yield loaded
-        image = vtk.vtkImageData()
-        image.SetDimensions(*reader.shape)
-        image.GetPointData().SetScalars(scalars)
         loaded.append(LoadedImage(image, np.array(output["affine"]), consistency))
     yield loaded
 

@@ -17,8 +17,8 @@ from . import messages
 from .inputs import InputProblem, Request, inputArrays
 from .library import addLibraryToPath
 from .process import WorkerProcess
-from .results import addResults, loadImages, writeRepresentation
-from .transfer import write
+from .results import LoadedImage, addResults, loadImages, writeRepresentation
+from .transfer import NiftiReader, write
 
 addLibraryToPath()
 
@@ -53,7 +53,7 @@ class Run:
         self.warnings: list[str] = []
         self.log: list[str] = []
         self.metrics: list[tuple[float, dict]] = []
-        self.preview: Path | None = None
+        self.preview: LoadedImage | None = None
         self.report: dict = {}
         self.nodes: list = []
         self.loaded: list = []
@@ -217,13 +217,24 @@ class RunQueue:
             if event.get("metrics"):
                 run.metrics.append((time.perf_counter() - run.started, event["metrics"]))
         elif kind == "preview":
-            run.preview = Path(event["path"])
+            if self._work is None:  # else the last one is still being read
+                self._do(self._readPreview(run, Path(event["path"])))
         elif kind == "warning":
             run.warnings.append(event["message"])
         elif kind == "result":
             run.report = event["report"]
         elif kind == "error":
             self._error = event
+        self._notify(run)
+
+    def _readPreview(self, run: Run, path: Path) -> Iterator:
+        try:
+            reader = NiftiReader(path)
+            for image in reader.readImage():
+                yield
+        except (OSError, ValueError):
+            return  # a preview is not worth failing for
+        run.preview = LoadedImage(image, reader.affine, None)
         self._notify(run)
 
     def _onLog(self, line: str) -> None:

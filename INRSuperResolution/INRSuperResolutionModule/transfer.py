@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import vtk
+from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
 # about 10 ms of copying on an ordinary disk
 CHUNK_BYTES = 8 << 20
@@ -103,9 +105,22 @@ class NiftiReader:
         header = np.frombuffer(start, NIFTI_HEADER)[0]
         self.shape = tuple(int(n) for n in header["dim"][1:4])
         self.dtype = np.dtype(NIFTI_NAMES[int(header["datatype"])])
+        self.affine = np.eye(4)
+        """Index → RAS mm, in the single precision of the header."""
+        self.affine[:3] = header["affine"]
         self._offset = int(header["offset"])
         if path.stat().st_size < self._offset + self.dtype.itemsize * int(np.prod(self.shape)):
             raise ValueError(f"{path.name} is cut short")
+
+    def readImage(self) -> Iterator[vtk.vtkImageData]:
+        """The image, without its place in the patient; complete with the last piece."""
+        scalars = vtk.vtkDataArray.CreateDataArray(get_vtk_array_type(self.dtype))
+        scalars.SetNumberOfTuples(int(np.prod(self.shape)))
+        image = vtk.vtkImageData()
+        image.SetDimensions(*self.shape)
+        image.GetPointData().SetScalars(scalars)
+        for _ in self.readInto(vtk_to_numpy(scalars)):
+            yield image
 
     def readInto(self, array: np.ndarray) -> Iterator[None]:
         """Fill `array` (contiguous, of this type and size), a piece at a time."""
