@@ -261,6 +261,9 @@ class INRSuperResolutionTest(ScriptedLoadableModuleTest):
     def runTest(self):
         self.setUp()
         self.test_LinearKeepsGeometry()
+        self.setUp()
+        self.test_CancelLeavesTheSceneAsItWas()
+        self.delayDisplay("INRSuperResolution: self test passed")
 
     def test_LinearKeepsGeometry(self):
         import numpy as np
@@ -272,7 +275,18 @@ class INRSuperResolutionTest(ScriptedLoadableModuleTest):
         self.assertEqual(result.GetImageData().GetDimensions(), (16, 20, 24))
         self.assertTrue(np.allclose(result.GetSpacing(), 1.0))
         logic.close()
-        self.delayDisplay("INRSuperResolution: self test passed")
+
+    def test_CancelLeavesTheSceneAsItWas(self):
+        import numpy as np
+
+        volume = slicer.util.addVolumeFromArray(np.zeros((6, 20, 16), np.float32), name="T1")
+        count = slicer.mrmlScene.GetNumberOfNodes()
+        logic = INRSuperResolutionLogic()
+        logic.listeners.append(lambda run: run.stage == "read" and logic.queue.cancel(run))
+        with self.assertRaisesRegex(RuntimeError, "Cancelled"):
+            logic.process(volume, "cubic")
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), count)
+        logic.close()
 
 
 __all__ = [

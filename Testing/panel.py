@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -51,12 +52,12 @@ def set_dark(application, dark: bool) -> None:
 
 def load_samples(host):
     """Two thick-slice contrasts of one patient."""
-    t1 = host.load_volume(DATA / "clinical01_t1.nii.gz", "T1")
-    flair = host.load_volume(DATA / "clinical01_flair.nii.gz", "FLAIR")
+    t1 = host.load_volume(DATA / "glioma_t1.nii.gz", "T1")
+    flair = host.load_volume(DATA / "glioma_flair.nii.gz", "FLAIR")
     return t1, flair
 
 
-def wait(host, condition, seconds: float = 240.0) -> None:
+def wait(host, condition, seconds: float = 500.0) -> None:
     """Let Qt work until `condition()`."""
     import time
 
@@ -90,7 +91,8 @@ def take_screenshots(host, widget, window, folder: Path) -> None:
     p.inputVolume, p.furtherContrasts = t1, [flair]
     p.outputMode, p.spacing = "spacing", 1.0
     shoot("idle")
-    p.limitMinutes = 0.7  # enough for a picture
+    # enough for a picture on any machine
+    p.settings = json.dumps({"steps": 400, "average_flips": False})
     ui.runButton.click()
     run = widget.logic.queue.runs[-1]
     wait(host, lambda: run.isEnded or (run.preview is not None and run.stage == "fit" and run.fraction > 0.1))

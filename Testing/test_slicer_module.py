@@ -467,6 +467,25 @@ def test_without_torch_the_panel_says_what_to_do(slicer, panel, monkeypatch):
     assert not panel.logic.queue.runs
 
 
+def test_low_agreement_is_a_warning(slicer):
+    from INRSuperResolutionModule import messages
+
+    text, isWarning = messages.ofConsistency(21.34)
+    assert isWarning and "21.3 dB" in text and "compare" in text
+    text, isWarning = messages.ofConsistency(45.0)
+    assert not isWarning and "45.0 dB" in text
+
+
+def test_report_for_the_clipboard(host, slicer, panel):
+    small_volume(slicer)
+    panel.enter()
+    panel._parameterNode.method = "linear"
+    run_and_wait(host, panel)
+    panel.ui.copyReportButton.click()
+    text = slicer.app.clipboard().text()
+    assert "state: done" in text and '"method": "linear"' in text
+
+
 def test_a_result_that_is_cut_short_is_no_success(slicer, logic, monkeypatch):
     from INRSuperResolutionModule import run as run_module
 
@@ -604,6 +623,26 @@ def test_gui_stays_responsive(host, slicer, panel, data_folder):
     timer.stop()
     assert run.state.value == "done", run.asText()
     # the thread's own CPU time between two ticks: what this thread did, not what others on the machine do
+    assert np.diff(ticks).max() <= 0.05
+
+
+def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_folder):
+    import qt
+
+    volume = host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
+    panel.enter()
+    ticks = []
+    timer = qt.QTimer()
+    timer.interval = 5
+    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
+    timer.start()
+    run = panel.logic.start(slow_request(slicer, volume))
+    wait(host, lambda: run.preview is not None or run.isEnded, 90)
+    host.process_events(0.3)
+    panel.logic.queue.cancel(run)
+    wait(host, lambda: run.isEnded)
+    timer.stop()
+    assert run.state.value == "cancelled", run.asText()
     assert np.diff(ticks).max() <= 0.05
 
 
