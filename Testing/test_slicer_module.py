@@ -467,6 +467,18 @@ def test_without_torch_the_panel_says_what_to_do(slicer, panel, monkeypatch):
     assert not panel.logic.queue.runs
 
 
+def test_check_devices(host, slicer, panel, monkeypatch):
+    panel.ui.checkDevicesButton.click()
+    wait(host, lambda: panel.ui.checkDevicesButton.enabled)
+    assert "PyTorch works on: CPU" in panel.ui.statusLabel.text
+    from INRSuperResolutionModule import dependencies
+
+    monkeypatch.setattr(dependencies, "CHECK", "raise ImportError('libtorch is broken')")
+    panel.ui.checkDevicesButton.click()
+    wait(host, lambda: panel.ui.checkDevicesButton.enabled)
+    assert "libtorch is broken" in panel.ui.statusLabel.text and "extension PyTorch" in panel.ui.statusLabel.text
+
+
 def test_low_agreement_is_a_warning(slicer):
     from INRSuperResolutionModule import messages
 

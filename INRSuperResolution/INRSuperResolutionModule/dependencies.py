@@ -1,9 +1,10 @@
 """What the worker needs: torch through the extension PyTorch, the rest by pip; only on Run, and with consent."""
 
 import importlib.util
-import subprocess
+import json
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.i18n import tr as _
 
@@ -14,6 +15,7 @@ TORCH_REQUIREMENT = ">=2.2"
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
 # the name to import where it is not the name to install
 IMPORT_NAMES = {"scikit-image": "skimage"}
+CHECK_MILLISECONDS = 60000
 CHECK = (
     "import json,torch;print(json.dumps({'cuda': torch.cuda.is_available(), 'mps': torch.backends.mps.is_available()}))"
 )
@@ -74,18 +76,30 @@ def installTorch() -> None:
         raise InputProblem(_("PyTorch was not installed"), _("Press Run again and agree to install it."))
 
 
-def checkTorch(timeout: float = 60.0) -> dict:
-    """Import torch in a process of its own, and tell which devices work; {'error': …} if it cannot be imported.
+class TorchCheck:
+    """Imports torch in a process of its own, and tells which devices work.
 
     A broken installation can crash Python, which must not be Slicer's.
-    """
-    import json
 
-    try:
-        done = subprocess.run(
-            [pythonExecutable(), "-c", CHECK], capture_output=True, text=True, timeout=timeout, check=False
-        )
-        return {"cpu": True, **json.loads(done.stdout)}
-    except (OSError, ValueError, subprocess.TimeoutExpired):
-        text = done.stderr.strip().splitlines()[-1:] if "done" in locals() else [_("no answer")]
-        return {"error": text[0] if text else _("Python crashed")}
+    Parameters
+    ----------
+    onDone
+        Called with {device: whether it works}, or {"error": …} if torch cannot be imported.
+    """
+
+    def __init__(self, onDone) -> None:
+        self._onDone = onDone
+        self._process = qt.QProcess()
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._finish)
+        self._process.start(pythonExecutable(), ["-c", CHECK])
+        qt.QTimer.singleShot(CHECK_MILLISECONDS, self._process.kill)
+
+    def _finish(self, code, status) -> None:
+        text = bytes(self._process.readAllStandardOutput().data()).decode("utf-8", "replace")
+        log = bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace").strip()
+        try:
+            found = {"cpu": True, **json.loads(text)}
+        except ValueError:
+            found = {"error": log.splitlines()[-1] if log else _("Python crashed or gave no answer")}
+        # later, because who hears it may forget this object
+        qt.QTimer.singleShot(0, lambda: self._onDone(found))

@@ -87,6 +87,8 @@ class Panel:
         self.preview, self.comparison, self.chart = Preview(), Comparison(), MetricsChart()
         self._isRefreshing = False
         self._estimateKey, self._estimate = None, None
+        self._devices: dict = {}
+        self._torchCheck = None
         self._lastRedraw = 0.0
         self._redrawTimer = qt.QTimer()
         self._redrawTimer.setSingleShot(True)
@@ -343,7 +345,8 @@ class Panel:
         request = self.request()
         key = repr(request)
         if key != self._estimateKey:
-            self._estimateKey, self._estimate = key, estimateOf(request)
+            onGPU = request.device in ("cuda", "mps") or (request.device == "auto" and bool(self._devices.get("cuda")))
+            self._estimateKey, self._estimate = key, estimateOf(request, onGPU)
         return self._estimate
 
     # ---- buttons -------------------------------------------------------------------------------
@@ -417,8 +420,12 @@ class Panel:
 
     def onCheckDevices(self, *_args) -> None:
         """Tell which devices work."""
-        with slicer.util.WaitCursor():
-            found = dependencies.checkTorch()
+        self.ui.checkDevicesButton.enabled = False
+        self._torchCheck = dependencies.TorchCheck(self._onDevicesChecked)
+
+    def _onDevicesChecked(self, found: dict) -> None:
+        self.ui.checkDevicesButton.enabled = True
+        self._devices, self._estimateKey = found, None
         if "error" in found:
             text = _("PyTorch cannot be used: {error}. Install or repair it with the extension PyTorch.").format(
                 error=found["error"]
@@ -428,6 +435,7 @@ class Panel:
                 names=", ".join(DEVICE_NAMES[d] for d in DEVICES if found.get(d))
             )
         self._showStatus(text, isWarning="error" in found)
+        self.refresh()
 
     # ---- what a run tells ----------------------------------------------------------------------
 
@@ -548,7 +556,7 @@ def dataclassFields(method) -> dict:
     return next(iter(method.presets.values())).__dataclass_fields__
 
 
-def estimateOf(request: Request) -> Estimate | None:
+def estimateOf(request: Request, onGPU: bool) -> Estimate | None:
     """Time and memory of a request, from the geometry alone."""
     from .inputs import cornersOf, cropToRegion
 
@@ -570,5 +578,4 @@ def estimateOf(request: Request) -> Estimate | None:
         outputs = [g.with_spacing(request.spacing or finest) for g in grids]
     method = METHODS[request.method]
     settings = method.settings(request.preset, request.settings)
-    onGPU = request.device in ("cuda", "mps")
     return estimate(request.method, settings, grids, outputs, onGPU, request.maxSeconds)
