@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import time
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
-
-import numpy as np
 
 from .grid import Grid
 from .methods import METHODS
@@ -24,8 +20,9 @@ START_SECONDS = {True: 4.0, False: 2.0}
 SECONDS_PER_RESULT_VOXEL = 1e-7
 # backward costs twice the forward pass
 PASSES = 3
-# what a small network reaches of the peak that a large product shows
-SHARE_OF_PEAK = 0.4
+# reached by the guided network with float32 on two cores of a server of 2023; more than 8 cores help little
+FLOPS_PER_CORE = 2e10
+MOST_CORES = 8
 GPU_FLOPS = 2e13
 # part of the voxels that the foreground usually covers
 FOREGROUND = 0.4
@@ -60,7 +57,7 @@ def estimate(
     memory = BASE_BYTES[uses_torch] + BYTES_PER_RESULT_VOXEL * result_voxels + BYTES_PER_INPUT_VOXEL * input_voxels
     seconds: float | None = START_SECONDS[uses_torch] + SECONDS_PER_RESULT_VOXEL * result_voxels
     if isinstance(settings, InrSettings):
-        speed = GPU_FLOPS if on_gpu else SHARE_OF_PEAK * cpu_flops()
+        speed = GPU_FLOPS if on_gpu else cpu_flops()
         weights = inr_weights(settings, len(inputs))
         seen = input_voxels * (FOREGROUND + (1 - FOREGROUND) * settings.background_share) * settings.epochs
         fit = 2 * weights * PASSES * seen / speed
@@ -68,7 +65,7 @@ def estimate(
         seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
         memory += 4 * 4 * weights
     elif isinstance(settings, GuidedSettings):
-        speed = GPU_FLOPS if on_gpu else SHARE_OF_PEAK * cpu_flops()
+        speed = GPU_FLOPS if on_gpu else cpu_flops()
         weights = 9 * settings.depth * settings.width**2
         fit = 2 * weights * PASSES * settings.steps * settings.crop**2 * len(inputs) / speed
         flips = 4 if settings.average_flips else 1
@@ -86,14 +83,7 @@ def inr_weights(settings: InrSettings, contrasts: int) -> int:
     return shared + contrasts * (settings.width * settings.head_width + settings.head_width)
 
 
-@cache
 def cpu_flops() -> float:
-    """Multiplications and additions a second of a matrix product here; measured once, in about 30 ms."""
-    a = np.ones((512, 512), np.float32)
-    a @ a
-    best = math.inf
-    for _ in range(10):
-        started = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - started)
-    return 2 * 512**3 / best
+    """What the networks reach on the cores of this machine; a measurement would say little while it is busy."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return FLOPS_PER_CORE * min(cores, MOST_CORES)

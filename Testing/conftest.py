@@ -24,7 +24,9 @@ def data_folder() -> Path:
 def host():
     """The stand-in for Slicer; one for all tests, because Slicer's names are global."""
     pytest.importorskip("slicer", reason="slicer-core is not installed (extra: slicer)")
-    pytest.importorskip("PySide6", reason="PySide6 is not installed (extra: slicer)")
+    # ImportError also where libEGL or libGL of the system is missing
+    reason = "PySide6 is not installed (extra: slicer), or the system's libegl1 and libgl1 are not"
+    pytest.importorskip("PySide6.QtWidgets", reason=reason, exc_type=ImportError)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     import SlicerHost
 

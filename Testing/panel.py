@@ -89,7 +89,6 @@ def take_screenshots(host, widget, window, folder: Path) -> None:
         logic.GetSliceNode().SetOrientation("Axial" if name == "Red" else "Coronal")
         logic.FitSliceToAll()
     p.inputVolume, p.furtherContrasts = t1, [flair]
-    p.outputMode, p.spacing = "spacing", 1.0
     shoot("idle")
     # enough for a picture on any machine
     p.settings = json.dumps({"steps": 400, "average_flips": False})

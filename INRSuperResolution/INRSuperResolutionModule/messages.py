@@ -54,7 +54,7 @@ def inSlicerWords(advice: str) -> str:
 def ofConsistency(decibels: float | None) -> tuple[str, bool]:
     """What the consistency figure means, and whether it is a warning."""
     if decibels is None:
-        return "", False
+        return _("The agreement with the input cannot be told: the result does not resolve the input."), False
     if decibels < LOW_CONSISTENCY_DB:
         return _(
             "Low agreement with the input: {db:.1f} dB. The result may show what was not measured; "

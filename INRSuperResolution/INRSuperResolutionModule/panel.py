@@ -192,7 +192,7 @@ class Panel:
         ui.settingsWidget.visible = hasSettings
         for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
             widget.visible = takesMore
-        self.settingsForm.show(method.settings(self.preset()), json.loads(p.settings or "{}"))
+        self.settingsForm.show(method.settings(self.preset()), self.changes())
 
     def _showContrasts(self) -> None:
         """All other scalar volumes, the chosen ones ticked."""
@@ -222,7 +222,7 @@ class Panel:
     def _showEstimate(self) -> None:
         guess = self.estimate()
         if guess is None:
-            self.ui.estimateLabel.text = ""
+            self.ui.estimateLabel.text = self.problem()
             return
         memory = f"{guess.memory_bytes / 2**30:.1f} GB"
         if guess.seconds is None:
@@ -290,6 +290,11 @@ class Panel:
         presets = METHODS[self.methodName()].presets
         return self.parameters.preset if self.parameters.preset in presets else next(iter(presets))
 
+    def changes(self) -> dict:
+        """What differs from the preset; changes of another method's settings do not count."""
+        known = METHODS[self.methodName()].presets[self.preset()].__dataclass_fields__
+        return {n: v for n, v in json.loads(self.parameters.settings or "{}").items() if n in known}
+
     def usedInputs(self) -> list:
         """The inputs that the method uses: a method for one volume leaves further contrasts alone."""
         method = METHODS[self.methodName()]
@@ -313,7 +318,7 @@ class Panel:
         if p.outputVolume is not None and p.outputVolume in inputs:
             return _("The output is one of the inputs, which would be overwritten: choose another.")
         try:
-            method.settings(self.preset(), json.loads(p.settings or "{}"))
+            method.settings(self.preset(), self.changes())
         except ValueError as error:
             return str(error)
         return ""
@@ -325,7 +330,7 @@ class Panel:
             inputIDs=[node.GetID() for node in self.usedInputs()],
             method=self.methodName(),
             preset=self.preset(),
-            settings=json.loads(p.settings or "{}"),
+            settings=self.changes(),
             spacing=[p.spacing] if p.outputMode == "spacing" else None,
             scale=[p.factor] if p.outputMode == "factor" else None,
             likeID=p.likeVolume.GetID() if p.outputMode == "like" and p.likeVolume else None,
@@ -516,7 +521,6 @@ class Panel:
         text, isLow = messages.ofConsistency(min(figures) if figures else None)
         ui.resultButton.visible = True
         ui.consistencyLabel.text = text
-        ui.consistencyRow.visible = bool(text)
         self._showIcon(ui.consistencyIcon, isLow)
         ui.resampleButton.visible = representationOf(run.nodes[0]) is not None
         ui.chartButton.visible = bool(run.metrics)
