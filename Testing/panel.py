@@ -91,7 +91,7 @@ def take_screenshots(host, widget, window, folder: Path) -> None:
     p.inputVolume, p.furtherContrasts = t1, [flair]
     shoot("idle")
     # enough for a picture on any machine
-    p.settings = json.dumps({"steps": 400, "average_flips": False})
+    p.settings = json.dumps({"steps": 150, "average_flips": False})
     ui.runButton.click()
     run = widget.logic.queue.runs[-1]
     wait(host, lambda: run.isEnded or (run.preview is not None and run.stage == "fit" and run.fraction > 0.1))
