@@ -382,11 +382,17 @@ class Panel:
 
     def onResample(self, *_args) -> None:
         """Sample the representation of the shown result on the grid under Output."""
-        if self.shown is not None and self.shown.nodes:
+        run = self.lastResult()
+        if run is not None:
             grid = self.request()
             self.logic.resample(
-                self.shown.nodes[0], spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device
+                run.nodes[0], spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device
             )
+
+    def lastResult(self) -> Run | None:
+        """The latest run with a result: what is under Result stays when a later run fails."""
+        done = [r for r in self.logic.queue.runs if r.state is State.DONE and r.nodes]
+        return done[-1] if done else None
 
     def onCompare(self, mode: str, on: bool) -> None:
         """One comparison at a time; a second click ends it."""
@@ -397,7 +403,7 @@ class Panel:
                 self.comparison.stop()
             return
         self._releaseCompareButtons(mode)
-        run = self.shown
+        run = self.lastResult()
         before = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0]) if run else None
         after = run.nodes[0] if run and run.nodes else None
         if before is None or after is None or after.GetScene() is None:
