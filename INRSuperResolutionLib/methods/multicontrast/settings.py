@@ -41,7 +41,7 @@ class GuidedSettings:
     """Channels of the convolutions."""
     depth: int = 4
     """Shared convolutions between each contrast's first and last one."""
-    steps: int = 1200
+    steps: int = 1000
     """Training steps; each sees one crop of every contrast."""
     crop: int = 128
     """Side of a crop in pixels."""
