@@ -14,7 +14,7 @@ from skimage.metrics import structural_similarity
 from .forward_model import SliceProfile, coarse_axes, observe
 from .grid import Grid
 from .intensity import foreground, robust_range
-from .interpolate import index_coordinates, resample
+from .interpolate import axis_map, index_coordinates, resample
 from .volume import Volume
 
 MI_BINS = 32
@@ -118,10 +118,17 @@ def consistency(result: Volume, source: Volume, profile: SliceProfile) -> float 
 
 def _covered(grid: Grid, source: Volume) -> np.ndarray:
     """Voxels of `source` whose centre lies in the field of view of `grid`, bool."""
+    axes = axis_map(Grid(source.shape, source.affine), grid.affine)
+    if axes is not None and source.slice_positions is None:
+        inside = np.ones(source.shape, bool)
+        for (along, coordinates), size in zip(axes, grid.shape):
+            seen = (coordinates >= -0.5) & (coordinates <= size - 0.5)
+            inside &= seen.reshape([-1 if axis == along else 1 for axis in range(3)])
+        return inside
     upper = np.array(grid.shape).reshape(3, 1, 1, 1) - 0.5
     field = Volume(np.empty(grid.shape, np.float32), grid.affine)
-    inside = []
+    slices = []
     for k in range(source.shape[2]):  # slice by slice: coordinates of a whole volume take gigabytes
         index = index_coordinates(field, source.slice_grid(k))
-        inside.append(((index >= -0.5) & (index <= upper)).all(axis=0))
-    return np.concatenate(inside, axis=2)
+        slices.append(((index >= -0.5) & (index <= upper)).all(axis=0))
+    return np.concatenate(slices, axis=2)

@@ -87,3 +87,16 @@ def test_consistency_counts_only_what_both_show():
 def test_small_images_have_no_ssim():
     figures = compare(np.ones((5, 5, 1)), np.arange(25.0).reshape(5, 5, 1), np.ones((5, 5, 1), bool))
     assert np.isnan(figures["clean"]["ssim"])
+
+
+def test_coverage_is_the_same_along_and_across_the_axes():
+    from INRSuperResolutionLib.metrics import _covered
+
+    source = phantom((9, 8, 7), np.diag([1, 2, -3, 1.0]))
+    turn = np.array([[0, 0, 1.3, 2.2], [0.9, 0, 0, -1], [0, -1, 0, 6.6], [0, 0, 0, 1]])
+    straight = Grid((5, 6, 4), source.affine @ turn)
+    hair = turn.copy()
+    hair[:3, :3] += 1e-5 * np.arange(9).reshape(3, 3)  # too little to move a centre over an edge, enough to be oblique
+    seen = _covered(straight, source)
+    assert 0 < seen.sum() < seen.size
+    np.testing.assert_array_equal(seen, _covered(Grid((5, 6, 4), source.affine @ hair), source))

@@ -89,6 +89,25 @@ def test_cancel_ends_within_two_seconds_and_leaves_nothing(tmp_path, long_job, s
     assert_untouched(tmp_path)
 
 
+@pytest.mark.parametrize("stage", ["sample", "write"])
+def test_cancel_while_sampling_and_writing(tmp_path, stage):
+    """Inside long calls of numpy and zlib, which no flag reaches: the watchdog ends the process."""
+    write(phantom((60, 60, 60)), tmp_path / "a.nii.gz")
+    (tmp_path / "out_a.nii.gz").write_bytes(b"old")
+    Job(
+        task="upscale", method="cubic", inputs=[str(tmp_path / "a.nii.gz")], outputs=[str(tmp_path / "out_a.nii.gz")],
+        scale=[7.0], run_id="late",
+    ).write(tmp_path / "job.json")  # fmt: skip
+    with start(tmp_path) as process:
+        wait_for_stage(process, stage)
+        asked = time.perf_counter()
+        process.send_signal(signal.SIGTERM)
+        process.stdout.read()
+        assert process.wait() == 3
+        assert time.perf_counter() - asked < CANCEL_SECONDS
+    assert_untouched(tmp_path)
+
+
 def test_the_worker_dies_with_its_parent(tmp_path, long_job):
     code = (
         "import subprocess, sys, time\n"
