@@ -129,7 +129,7 @@ def draw(truth: dict[str, Volume], scans: dict[str, Volume], results: dict[str, 
                     cell.imshow(np.take(error, cut, axis).T, cmap="RdBu", origin="lower", vmin=-top / 4, vmax=top / 4)
                 else:
                     cell.imshow(np.take(images[column], cut, axis).T, cmap="gray", origin="lower", vmin=0, vmax=top)
-                if row is axes[0]:
+                if contrast == plane == 0:
                     cell.set_title(column, color="white", fontsize=10)
     figure.tight_layout(pad=0.3)
     figure.savefig(path, dpi=90, facecolor="black")
