@@ -7,6 +7,8 @@ rounding of grids); farther out there is no data, and the volume's minimum is pu
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy import ndimage
 
@@ -53,9 +55,13 @@ def weight_matrix(coordinates: np.ndarray, size: int, order: int) -> np.ndarray:
     For the cubic spline the prefilter is part of the weights, so it interpolates.
     """
     weights = basis_matrix(coordinates, size, order)
-    if order == 3 and size > 1:
-        weights = weights @ ndimage.spline_filter1d(np.eye(size), 3, axis=0, mode="mirror")
-    return weights.astype(np.float32)
+    return (weights @ cubic_prefilter(size) if order == 3 else weights).astype(np.float32)
+
+
+@functools.cache
+def cubic_prefilter(size: int) -> np.ndarray:
+    """Samples → coefficients of the cubic spline through them, along one axis, float64, (size, size)."""
+    return ndimage.spline_filter1d(np.eye(size), 3, axis=0, mode="mirror") if size > 1 else np.eye(1)
 
 
 def is_identity(weights: np.ndarray) -> bool:

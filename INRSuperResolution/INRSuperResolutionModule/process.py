@@ -26,16 +26,13 @@ def pythonExecutable() -> str:
     return shutil.which("PythonSlicer") or sys.executable
 
 
-def workerEnvironment(threads: int | None = None):
+def workerEnvironment():
     """This environment, in UTF-8, with the library on the path."""
     environment = qt.QProcessEnvironment.systemEnvironment()
     path = [str(libraryFolder()), environment.value("PYTHONPATH", "")]
     environment.insert("PYTHONPATH", os.pathsep.join(p for p in path if p))
     environment.insert("PYTHONUTF8", "1")
     environment.insert("PYTHONUNBUFFERED", "1")
-    if threads:
-        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-            environment.insert(name, str(threads))
     return environment
 
 

@@ -35,11 +35,11 @@ from torch.nn.functional import relu
 from ...errors import InputError
 from ...forward_model import SliceProfile
 from ...grid import Grid
-from ...interpolate import axis_map, basis_matrix, index_coordinates, is_outside, resample
+from ...interpolate import axis_map, basis_matrix, cubic_prefilter, index_coordinates, is_outside, resample
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ...volume import Volume
 from ..base import FitContext
-from .scan import Average, Scan, solve_plain, turned_to
+from .scan import Average, Scan, turned_to
 from .settings import GuidedSettings
 
 PHASES = 3  # cos φ, sin φ, cos 2φ of the position within a slice
@@ -244,7 +244,7 @@ class School:
         cut = sum(w * basis_matrix((centres + o - start) / step, count, 3) for o, w in zip(offsets, weights))
         joined = basis_matrix(start + step * rows - low, len(centres), 3)
         # torch's products, not numpy's: two thread pools that take turns slow each other down
-        factors = (joined, scan.solve(len(centres), True), cut, solve_plain(count))
+        factors = (joined, scan.solve(len(centres), True), cut, cubic_prefilter(count))
         return torch.linalg.multi_dot([torch.from_numpy(np.asarray(f)) for f in factors]).float()
 
     def example(self, rng: np.random.Generator, most: int, radius: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -311,7 +311,7 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
     Raises
     ------
     InputError
-        If a volume is constant, or has too few voxels across its slices to learn from.
+        If the mask is empty on one of the volumes.
     """
     started = time.perf_counter()
     torch.manual_seed(context.seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from ...forward_model import SUBSAMPLES, SliceProfile
 from ...intensity import Scaling, foreground
-from ...interpolate import basis_matrix
+from ...interpolate import basis_matrix, cubic_prefilter
 from ...volume import Volume
 from ...volume_io import to_sitk
 
@@ -63,7 +62,7 @@ class Scan:
         base of averaged slices is already sharpened as far as they allow, and consistent with them.
         """
         if not through_profile:
-            return solve_plain(size)
+            return cubic_prefilter(size)
         if size not in self._solved:
             self._solved[size] = np.linalg.inv(self.averaged_basis(np.arange(size, dtype=np.float64), size))
         return self._solved[size]
@@ -136,9 +135,3 @@ def turned_to(scan: Scan, frame: Volume, spacing: Sequence[float]) -> Scan:
     made = Scan(Volume(sitk.GetArrayFromImage(turned).T, grid.affine, name=volume.name), SliceProfile("none"))
     made.data = torch.from_numpy(scan.scaling.apply(made.volume.data))  # keep the intensity scale of the scan itself
     return made
-
-
-@functools.cache
-def solve_plain(size: int) -> np.ndarray:
-    """Samples → coefficients of the interpolating cubic spline, float64, (size, size)."""
-    return ndimage.spline_filter1d(np.eye(size), 3, axis=0, mode="mirror") if size > 1 else np.eye(1)
