@@ -48,6 +48,12 @@ def make_parser() -> Parser:
     upscale.add_argument("method", metavar="METHOD", help="see inrsr methods")
     upscale.add_argument("inputs", nargs="+", metavar="INPUT", help="NIfTI, NRRD, MHA, or a folder with a DICOM series")
     add_output(upscale, required=False)
+    upscale.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="LABELMAP",
+        help="segmentation that guides seco: a label map, several probability maps, or auto",
+    )
     upscale.add_argument("--mask", metavar="VOLUME", help="fit only where this is above 0 (default: the foreground)")
     upscale.add_argument("--preset", default="", help="fast, balanced or paper (default: the first of the method)")
     upscale.add_argument(
@@ -136,6 +142,10 @@ def add_output(parser: argparse.ArgumentParser, required: bool) -> None:
         required=required,
         metavar="OUT",
         help="one file for each input (NIfTI, NRRD, MHA)",
+    )
+    parser.add_argument("--labels-output", metavar="FILE", help="write the super-resolved label map (seco)")
+    parser.add_argument(
+        "--probabilities-output", metavar="FILE.nii.gz", help="write the class probabilities, as 4D NIfTI (seco)"
     )
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--like", metavar="VOLUME", help="take exactly the grid of this volume")
@@ -231,11 +241,14 @@ def run_upscale(options: argparse.Namespace) -> None:
         method=options.method,
         inputs=options.inputs,
         outputs=options.output,
+        labels_output=options.labels_output,
+        probabilities_output=options.probabilities_output,
         preset=options.preset,
         settings=dict(changes_of(options.set)),
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,
+        labels=options.labels,
         mask=options.mask,
         slice_profile=options.slice_profile,
         register=options.register,
@@ -255,6 +268,8 @@ def run_sample(options: argparse.Namespace) -> None:
         task="sample",
         inputs=[options.representation],
         outputs=options.output,
+        labels_output=options.labels_output,
+        probabilities_output=options.probabilities_output,
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,

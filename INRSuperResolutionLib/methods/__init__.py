@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..representation import Contrast, Representation, read_state
-from . import multicontrast
+from . import multicontrast, perimage
 from .base import FitContext, Method
 from .interpolation import InterpolationSettings, SplineRepresentation, fit_spline
 
@@ -23,6 +23,14 @@ METHODS: dict[str, Method] = {
         multicontrast.PRESETS,
         min_inputs=2,
         max_inputs=None,
+    ),
+    "seco": Method(
+        "SeCo-INR",
+        "One scan and a segmentation of it (or none: tissue classes are found); restores a slice in its plane, too.",
+        perimage.fit,
+        perimage.SECO_PRESETS,
+        takes_labels=True,
+        in_plane=True,
     ),
     "single-contrast": Method(
         "Single-contrast INR",
@@ -41,6 +49,24 @@ METHODS: dict[str, Method] = {
         max_inputs=None,
         is_baseline=True,
     ),
+    **{
+        name: Method(
+            title,
+            f"Baseline of the SeCo-INR paper: {what}, fitted to one image.",
+            perimage.fit,
+            perimage.BASELINE_PRESETS[name],
+            is_baseline=True,
+            in_plane=True,
+        )
+        for name, title, what in (
+            ("siren", "SIREN", "a network of sines"),
+            ("relu-pe", "ReLU with Fourier features", "Gaussian Fourier features and ReLU layers"),
+            ("gauss", "Gauss", "a network of Gaussian activations"),
+            ("mfn", "MFN", "a multiplicative filter network"),
+            ("wire", "WIRE", "a network of complex Gabor wavelets"),
+            ("fr", "FR", "a SIREN with Fourier-reparameterised weights"),
+        )
+    },
     "nearest": Method(
         "Nearest neighbour", "Baseline: copies the nearest voxel.", fit_spline(0), _PLAIN,
         max_inputs=None, is_baseline=True, needs_torch=False,
@@ -74,6 +100,10 @@ def load_representation(path: str | Path) -> Representation:
         from .multicontrast.inr import FourierRepresentation
 
         cls = FourierRepresentation
+    elif kind == "field":
+        from .perimage.field import FieldRepresentation
+
+        cls = FieldRepresentation
     elif kind == "guided":
         from .multicontrast.guided import GuidedRepresentation
 

@@ -32,6 +32,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from ...device import has_bfloat16
 from ...errors import InputError
 from ...forward_model import SliceProfile
 from ...grid import Grid
@@ -408,13 +409,11 @@ class GuidedRepresentation(Representation):
         for target in self.targets:
             scan = target.scan
             step, size = target.steps()[scan.thick], scan.volume.shape[scan.thick]
-            lattice = [np.arange(n, dtype=np.float64) for n in scan.volume.shape]
+            lattice: list[np.ndarray] = [np.arange(n, dtype=np.float64) for n in scan.volume.shape]
             ends = 0.5 / step + MARGIN
             lattice[scan.thick] = step * np.arange(-math.ceil(ends), math.ceil((size - 1) / step + ends) + 1)
             count, first = len(lattice[scan.thick]), lattice[scan.thick][0]
-            slices = sum(
-                w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in zip(*scan.taps())
-            )
+            slices = sum(w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in zip(*scan.taps()))
             average = torch.from_numpy((slices @ cubic_prefilter(count)).astype(np.float32))
             residual = torch.movedim(self._residual_on(target, lattice), scan.thick, 0)
             added = torch.movedim(torch.tensordot(average, residual, dims=1), 0, scan.thick)
@@ -587,11 +586,3 @@ def _any_along(axes: Sequence[np.ndarray]) -> np.ndarray:
     """Where any of three per-axis conditions holds, bool, the shape they span."""
     i, j, k = axes
     return i[:, None, None] | j[:, None] | k
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 convolutions are fast there."""
-    if device == "cpu":
-        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-        return bool(supported and torch.backends.mkldnn.is_available() and supported())
-    return device == "cuda" and torch.cuda.is_bf16_supported()

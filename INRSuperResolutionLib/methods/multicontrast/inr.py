@@ -111,7 +111,8 @@ class FourierRepresentation(Representation):
         """Values at world points, mm; (n, 3) → float32 (len(channels), n)."""
         x = torch.from_numpy(((points - self._centre) / self._radius).astype(np.float32))
         with torch.no_grad(), autocast(self._settings, self._device):
-            parts = [self._evaluate(part.to(self._device), channels) for part in x.split(POINTS_AT_ONCE)]
+            at_once = POINTS_AT_ONCE if self._device == "cpu" else len(x)
+            parts = [self._evaluate(part.to(self._device), channels) for part in x.split(at_once)]
         values = torch.cat(parts, dim=1).numpy()
         return np.stack([self._scalings[c].invert(v) for c, v in zip(channels, values)])
 

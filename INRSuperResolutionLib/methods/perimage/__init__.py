@@ -1,0 +1,54 @@
+"""Networks fitted to one image: SeCo-INR, and the INRs that it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...representation import Representation
+from ...volume import Volume
+from ..base import FitContext
+from .settings import (
+    FieldSettings,
+    FrSettings,
+    GaussSettings,
+    MfnSettings,
+    ReluPeSettings,
+    SecoSettings,
+    SirenSettings,
+    WireSettings,
+)
+
+
+def _schedules(fast: FieldSettings, **paper: Any) -> dict[str, Any]:
+    """Presets that differ in their schedule; `paper` may change more."""
+    return {
+        "fast": fast,
+        "balanced": replace(fast, epochs=100, volume_epochs=24, learning_rate=fast.learning_rate * 2 / 3),
+        "paper": replace(
+            fast,
+            **{"epochs": 1000, "batch": 0, "volume_epochs": 100, "final_rate": 0.1, "mixed_precision": False, "agree": False, **paper},
+        ),
+    }  # fmt: skip
+
+
+# the sine networks' schedule on a whole batch, as INCODE's; five layers as in the paper
+_SINE = {"hidden_layers": 4, "band": 0.0, "learning_rate": 9e-4}
+
+SECO_PRESETS = _schedules(SecoSettings(), joint=True, conditioner_rate=9e-4, **_SINE)
+BASELINE_PRESETS = {
+    "siren": _schedules(SirenSettings(), **_SINE),
+    "relu-pe": _schedules(ReluPeSettings()),
+    "gauss": _schedules(GaussSettings()),
+    "mfn": _schedules(MfnSettings()),
+    "wire": _schedules(WireSettings()),
+    "fr": _schedules(FrSettings(), **_SINE),
+}
+
+
+def fit(volumes: Sequence[Volume], settings: FieldSettings, context: FitContext) -> Representation:
+    """Fit the network that the settings describe to one volume."""
+    from .fit import fit_field
+
+    return fit_field(volumes, settings, context)
