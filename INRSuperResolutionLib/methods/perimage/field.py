@@ -22,6 +22,7 @@ from . import settings as kinds
 from .networks import Fr, Gauss, Mfn, ReluPe, Siren, Wire
 from .pixels import Frame, support
 from .seco import Seco
+from .segmentation import log_likelihood, posterior
 
 # points evaluated at once: their activations stay in the processor's cache
 POINTS_AT_ONCE = 1 << 13
@@ -109,11 +110,18 @@ class FieldRepresentation(Representation):
         return values[None]
 
     def probabilities(self, grid: Grid) -> np.ndarray:
-        """See :class:`Representation`."""
+        """See :class:`Representation`; and :mod:`segmentation` for what they are made of."""
         if self.prior is None:
             return super().probabilities(grid)
+        found = np.empty((self.prior.classes, *grid.shape), np.float32)
+        for box in grid.tiles(self.tile_voxels // self.prior.classes + 1):
+            for n, tile in enumerate(self._probabilities_of_tile(grid.crop(box))):
+                found[n][box] = tile
+        return found
+
+    def _probabilities_of_tile(self, grid: Grid) -> np.ndarray:
+        assert self.prior is not None
         count = self.prior.classes
-        tiles = np.empty((count, *grid.shape), np.float32)
 
         def classes_of(part: Part, x: Tensor) -> Tensor:
             network = part.network
@@ -123,11 +131,10 @@ class FieldRepresentation(Representation):
             return spread
 
         outside = self._outside_class()
-        for box in grid.tiles(self.tile_voxels // count + 1):
-            found = self._mixed(grid.crop(box), classes_of, outside)
-            for n in range(count):
-                tiles[n][box] = found[..., n]
-        return tiles
+        network = np.moveaxis(self._mixed(grid, classes_of, outside), -1, 0)
+        around = np.stack([Sampler(self.volume.replace(data=p), 1)(grid) for p in self.prior.probabilities])
+        likelihood = log_likelihood(self.evaluate(grid, [0])[0], self.volume.data, self.prior.probabilities)
+        return posterior(around, network, likelihood)
 
     def _outside_class(self) -> np.ndarray:
         """The class distribution of what shows nothing: the commonest class there, else the first one."""

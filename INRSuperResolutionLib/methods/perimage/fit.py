@@ -49,7 +49,6 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
     shares: list[np.ndarray | None] = [None] * len(images)
     if prior is not None:
         shares = list(np.moveaxis(prior.probabilities, axis + 1, 0)) if slice_wise else [prior.probabilities]
-    # a core for each slice: their products are too small to share
     workers = min(len(images), torch.get_num_threads()) if context.device == "cpu" else 1
     each = None if context.max_seconds is None else context.max_seconds * workers / len(images)
     tracker = Tracker(context.progress, len(images), each)
@@ -70,7 +69,8 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
     def run(fit: FitOfImage | None) -> Part | None:
         return None if fit is None else fit.run()
 
-    if workers > 1:
+    if slice_wise and context.device == "cpu":
+        # a core for each slice: their products are too small to share between cores
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as threads:
             representation.parts = list(threads.map(run, fits))
     else:

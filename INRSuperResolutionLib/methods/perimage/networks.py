@@ -119,7 +119,9 @@ class Siren(nn.Module):
         """All outputs; (n, dims) → float32 (n, outputs)."""
         u = x
         for n, (layer, omega) in enumerate(zip(each(self.layers), self.omegas)):
-            u = SineLayer.apply(u, omega * layer.weight, omega * layer.bias, None, None, None if n else self.hidden_type)
+            u = SineLayer.apply(
+                u, omega * layer.weight, omega * layer.bias, None, None, None if n else self.hidden_type
+            )
         return functional.linear(u, self.last.weight.to(u.dtype)).float() + self.last.bias
 
 
