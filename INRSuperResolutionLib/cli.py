@@ -116,7 +116,7 @@ def make_parser() -> Parser:
     evaluate.set_defaults(run=run_evaluate)
 
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="fit")
+    benchmark.add_argument("name", metavar="NAME", help="fit or seco")
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -124,9 +124,16 @@ def make_parser() -> Parser:
         "--minutes", type=float, default=10.0, help="time for each slow method (default: %(default)g)"
     )
     benchmark.add_argument(
-        "--methods", nargs="+", default=["multicontrast"], choices=("multicontrast", "joint", "single-contrast"),
-        help="networks of the paper to measure (default: multicontrast)",
-    )  # fmt: skip
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="fit: networks of the paper to measure (default: multicontrast); seco: networks (default: all)",
+    )
+    benchmark.add_argument("--tables", nargs="+", metavar="TABLE", help="seco: the tables to make (default: all)")
+    benchmark.add_argument(
+        "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"
+    )
+    benchmark.add_argument("--output", metavar="FOLDER", help="seco: where to draw the pictures")
     benchmark.add_argument("--json", action="store_true")
     add_debug(benchmark)
     benchmark.set_defaults(run=run_benchmark)

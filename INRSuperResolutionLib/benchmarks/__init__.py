@@ -6,5 +6,9 @@ import argparse
 from collections.abc import Callable
 
 from .fit import benchmark_fit
+from .seco import benchmark_seco
 
-BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {"fit": benchmark_fit}
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "fit": benchmark_fit,
+    "seco": benchmark_seco,
+}

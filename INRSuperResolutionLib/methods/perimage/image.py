@@ -57,6 +57,7 @@ class FitOfImage:
         self.count = len(measured)
         whole = pixels.is_volume
         self.epochs = settings.volume_epochs if whole else settings.epochs
+        self.rate = settings.learning_rate * (settings.volume_rate if whole else 1.0)
         self.batch = (settings.volume_batch if whole else settings.batch) or self.count
         self.generator = torch.Generator().manual_seed(context.seed + number)
         half = torch.bfloat16 if settings.mixed_precision and has_bfloat16(self.device) else None
@@ -81,7 +82,7 @@ class FitOfImage:
 
     def groups(self) -> list[dict[str, Any]]:
         """The parameters that are fitted, with their rates."""
-        return [{"params": list(self.network.parameters()), "lr": self.settings.learning_rate}]
+        return [{"params": list(self.network.parameters()), "lr": self.rate}]
 
     def loss(self, chosen: Tensor) -> Tensor:
         """Loss of pixels given by number."""
@@ -167,9 +168,10 @@ class FitOfSeco(FitOfImage):
         fitted = list(self.network.image.parameters())
         if self.network.classifier is not None and self.settings.joint:
             fitted += list(self.network.classifier.parameters())
+        conditioner_rate = self.settings.conditioner_rate * self.rate / self.settings.learning_rate
         return [
-            {"params": fitted, "lr": self.settings.learning_rate},
-            {"params": list(self.network.conditioner.parameters()), "lr": self.settings.conditioner_rate},
+            {"params": fitted, "lr": self.rate},
+            {"params": list(self.network.conditioner.parameters()), "lr": conditioner_rate},
         ]
 
     def loss(self, chosen: Tensor) -> Tensor:

@@ -20,10 +20,12 @@ class FieldSettings:
     """Pixels in one step on a slice; 0 for all of them."""
     volume_epochs: int = 8
     """How often every voxel of a volume is seen."""
-    volume_batch: int = 1024
+    volume_batch: int = 512
     """Voxels in one step on a volume; 0 for all of them."""
     learning_rate: float = 4.5e-4
-    """Adam's rate at the start."""
+    """Adam's rate at the start, on a slice."""
+    volume_rate: float = 0.33
+    """The part of it that is used on a volume: across thick slices the spline of what is left is the better guide."""
     final_rate: float = 0.01
     """The part of the rate that is left at the end; it falls exponentially."""
     mixed_precision: bool = True
