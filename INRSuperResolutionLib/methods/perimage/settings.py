@@ -59,7 +59,7 @@ class SecoSettings(SirenSettings):
     """Weight of the class network's cross-entropy in the joint loss."""
     penalty: float = 0.04
     """Weight of the penalty on negative p, q, r, s."""
-    conditioner_rate: float = 1e-3
+    conditioner_rate: float = 3e-3
     """Adam's rate for the conditioner."""
     class_width: int = 64
     """Width of the class network."""
