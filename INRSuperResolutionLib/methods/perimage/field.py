@@ -57,10 +57,11 @@ def make_network(
         return Fr(dims, settings, pixels)
     if isinstance(settings, kinds.SirenSettings):
         return Siren.of(dims, settings, pixels, half)
+    if isinstance(settings, kinds.MfnSettings):
+        return Mfn(dims, settings, pixels)
     simple: dict[type, Callable[[int, Any], nn.Module]] = {
         kinds.ReluPeSettings: ReluPe,
         kinds.GaussSettings: Gauss,
-        kinds.MfnSettings: Mfn,
         kinds.WireSettings: Wire,
     }
     return simple[type(settings)](dims, settings)

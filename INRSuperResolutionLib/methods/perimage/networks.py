@@ -136,9 +136,12 @@ class Gauss(nn.Module):
 
 
 class Mfn(nn.Module):
-    """FourierNet: Fathony et al. 2021 (256 wide, 3 products, input scale 256, Adam 1e-2): z ← (W z + b) ∘ sin(Ω x + φ)."""
+    """FourierNet, z ← (W z + b) ∘ sin(Ω x + φ): Fathony et al. 2021.
 
-    def __init__(self, dims: int, settings: MfnSettings) -> None:
+    Theirs: 256 wide, 3 products, input scale 256 for 512 pixels, Adam 1e-2.
+    """
+
+    def __init__(self, dims: int, settings: MfnSettings, pixels: float) -> None:
         super().__init__()
         width = settings.width
         self.filters = nn.ModuleList(nn.Linear(dims, width) for _ in range(settings.products + 1))
@@ -146,7 +149,7 @@ class Mfn(nn.Module):
         self.last = nn.Linear(width, 1)
         with torch.no_grad():
             for filter_ in each(self.filters):
-                filter_.weight.mul_(settings.input_scale / math.sqrt(len(self.filters)))
+                filter_.weight.mul_(settings.input_scale * pixels / math.sqrt(len(self.filters)))
                 filter_.bias.uniform_(-math.pi, math.pi)
             for layer in each(self.layers):
                 layer.weight.uniform_(-(width**-0.5), width**-0.5)
@@ -159,8 +162,9 @@ class Mfn(nn.Module):
 
 
 class Wire(nn.Module):
-    """Complex Gabor wavelets exp(jωz − |sz|²): Saragadam et al. 2023 (ω = 20, s = 10, 256/√2 complex neurons, Adam 5e-3).
+    """Complex Gabor wavelets exp(jωz − |sz|²): Saragadam et al. 2023.
 
+    Theirs: ω = 20, s = 10, 256/√2 complex neurons, Adam 5e-3; narrower wavelets suit smaller images.
     Complex numbers are pairs of real ones here: complex products and exponentials are slow on CPUs.
     """
 
