@@ -68,6 +68,10 @@ class FitOfImage:
             dims = len(pixels.shape)
             self.network = make_network(settings, dims, self.classes, pixels.frame.pixels, half).to(self.device)
 
+    def draft(self) -> Part:
+        """The network as it stands, for previews."""
+        return Part(self.network, None, self.present())
+
     def run(self) -> Part:
         """Fit; returns the network and what it leaves of the samples."""
         started = time.perf_counter()
