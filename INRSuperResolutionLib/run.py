@@ -192,7 +192,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         },
         "peak_memory_mb": peak_memory_mb(),
         "consistency_db": [None if f is None else round(f, 3) for f in figures],
-        "weights": None,
+        "weights": made.get("weights"),
         "inputs": inputs,
         "outputs": [
             {
