@@ -21,10 +21,10 @@ PAPER_BASIS = {"basis": "paper", "frequencies": 3, "first_step": 1.0}
 
 @pytest.fixture
 def random_function():
-    """Coefficients (rows, columns, m, m) of 5 × 7 patches with 3 frequencies, and their basis."""
+    """Coefficients of 5 × 7 patches with 3 frequencies, and their basis."""
     torch.manual_seed(3)
     basis = Basis(2, torch.tensor([1.5, 3.1, 4.9]), torch.tensor([1.4, 3.3, 4.6]))
-    return torch.randn(5, 7, 7, 7), basis
+    return torch.randn(5, 7, 7, 7), basis  # patch row, row function, patch column, column function
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_paper_network_has_the_published_size():
 @pytest.mark.parametrize(
     ("rows", "columns"),
     [
-        ((np.arange(30) + 0.5) / 3 - 0.5, (np.arange(28) + 0.5) / 2 - 0.5),  # the same positions in every patch
+        ((np.arange(30) + 0.5) / 3 - 0.5, (np.arange(28) + 0.5) / 2 - 0.5),  # integer scales
         (np.arange(17) / 1.7, np.arange(40) / 2.9 + 0.3),  # any scale
         (8.3 - np.arange(20) / 3, np.array([4.2])),  # backwards; a single column
         (np.linspace(3.1, 4.9, 50), np.random.default_rng(0).uniform(0, 13, 33)),  # few patches; in no order
@@ -63,7 +63,7 @@ def test_direct_sum_is_the_formula(random_function):
     y, x = 4.1 - 4.5, 8.3 - 8.5
     phi = [1.0, *[np.cos(w * y) for w in basis.rows.tolist()], *[np.sin(w * y) for w in basis.rows.tolist()]]
     psi = [1.0, *[np.cos(w * x) for w in basis.columns.tolist()], *[np.sin(w * x) for w in basis.columns.tolist()]]
-    wanted = np.array(phi) @ coefficients[2, 4].double().numpy() @ np.array(psi)
+    wanted = np.array(phi) @ coefficients[2, :, 4].double().numpy() @ np.array(psi)
     found = direct_sum(coefficients, basis, torch.tensor([[4.1, 8.3]], dtype=torch.float64))
     assert float(found) == pytest.approx(wanted, abs=1e-4)
 
@@ -81,7 +81,9 @@ def test_paper_basis_is_the_papers_sum():
     y, x = 0.37, -0.81
     phase = nu[:, None] * y + omega[None, :] * x
     wanted = (alpha * torch.sin(phase) + beta * torch.cos(phase)).sum()
-    found = direct_sum(network._as_products(raw)[0], basis, torch.tensor([[y + 0.5, x + 0.5]], dtype=torch.float64))
+    found = direct_sum(
+        network._as_products(raw)[0].transpose(1, 2), basis, torch.tensor([[y + 0.5, x + 0.5]], dtype=torch.float64)
+    )
     torch.testing.assert_close(found[0], wanted, rtol=0, atol=1e-5)
 
 
@@ -122,13 +124,13 @@ def test_zoomed_out_drawing_averages():
     torch.manual_seed(0)
     image = np.random.default_rng(0).random((24, 28))
     basis = Basis(2, torch.tensor([1.5, 3.1]), torch.tensor([1.4, 3.3]))
-    function = SliceFunction(0.1 * torch.randn(20, 22, 5, 5), basis, image, 1.0, -np.inf, 8)
+    function = SliceFunction(0.1 * torch.randn(20, 5, 22, 5), basis, image, 1.0, -np.inf, 8)
     fine = function.draw((np.arange(96) + 0.5) / 4 - 0.5, (np.arange(112) + 0.5) / 4 - 0.5)
     coarse = function.draw(np.arange(6) * 4 + 1.5, np.arange(7) * 4 + 1.5)
     np.testing.assert_allclose(coarse, fine.reshape(6, 16, 7, 16).mean(axis=(1, 3)), rtol=0, atol=0.03)
     # a wave of two pixels vanishes instead of showing as a false one
     stripes = np.tile([[0.0], [1.0]], (12, 28))
-    drawn = SliceFunction(torch.zeros(20, 22, 5, 5), basis, stripes, 1.0, -np.inf, 8).draw(
+    drawn = SliceFunction(torch.zeros(20, 5, 22, 5), basis, stripes, 1.0, -np.inf, 8).draw(
         np.arange(8) * 2.9 + 1.0, np.arange(6) * 4 + 1.5
     )
     assert np.ptp(drawn) < 0.4 * np.ptp(stripes[np.round(np.arange(8) * 2.9 + 1).astype(int)])

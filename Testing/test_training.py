@@ -26,10 +26,10 @@ def test_examples_are_not_shifted(kind, scale):
     error = example.base - example.target
     inner = (slice(4, -4), slice(4, -4))
     softened = 0.02 if kind != "kspace" else 1e-3  # averaging lowers the peaks a little
-    assert np.abs(error[inner]).max() < softened * scale
+    assert np.abs(error[inner]).max() < softened * scale**2
     gradients = [g[inner].ravel() for g in np.gradient(example.base)]
     shift = np.linalg.lstsq(np.stack(gradients, 1), error[inner].ravel(), rcond=None)[0]
-    assert np.abs(shift).max() < 0.05  # fine pixels
+    assert np.abs(shift).max() < 0.1  # fine pixels
 
 
 def test_examples_hold_what_they_say(tmp_path):

@@ -121,9 +121,12 @@ class SlicewiseRepresentation(Representation):
         multiple = self.network.multiple
         pads = [(PADDING, PADDING + (-n % multiple)) for n in image.shape]
         x = torch.from_numpy(np.pad(image, pads, mode="edge"))[None, None].to(self._device)
-        mixed = has_bfloat16(self._device)
-        with torch.inference_mode(), torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=mixed):
+        with torch.inference_mode(), self._mixed():
             return self.encode(x.contiguous(memory_format=torch.channels_last))[0]
+
+    def _mixed(self) -> torch.autocast:
+        """bfloat16 products where the device has them."""
+        return torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=has_bfloat16(self._device))
 
     def encode_all(self) -> Iterator[float]:
         """Encode every slice that can be kept; yields the part that is done."""
@@ -147,7 +150,8 @@ class SlicewiseRepresentation(Representation):
     @torch.inference_mode()
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         """See :class:`Representation`."""
-        return np.stack([self._evaluate(grid, channel) for channel in channels])
+        with self._mixed():
+            return np.stack([self._evaluate(grid, channel) for channel in channels])
 
     def _evaluate(self, grid: Grid, channel: int) -> np.ndarray:
         sliced = self.volumes[channel]

@@ -18,7 +18,7 @@ class SliceFunction:
     Parameters
     ----------
     coefficients
-        (patches, patches, m, m), of the slice with `padding` more pixels around it.
+        (patches, m, patches, k), as :func:`raster.rasterise` takes them, of the slice with `padding` more pixels around it.
     basis
         Their functions.
     image
@@ -42,7 +42,7 @@ class SliceFunction:
         spline = ndimage.spline_filter(image.astype(np.float64), 3, mode="mirror") / self._unit
         margins = [
             (padding + REACH, basis.patch * n - padding - size + REACH)
-            for n, size in zip(coefficients.shape[:2], image.shape)
+            for n, size in zip(coefficients.shape[::2], image.shape)
         ]
         # numpy's reflect is scipy's mirror; a single row or column has nothing to reflect
         padded = (

@@ -66,7 +66,7 @@ class NExpRNetwork(SliceNetwork):
         return Basis(self.architecture.patch, frequencies[0], frequencies[-1])
 
     def encode(self, slices: Tensor, scale: Tensor) -> Tensor:
-        """(n, 1, h, w) → coefficients (n, h / a, w / a, 2N + 1, 2N + 1), rows' functions first."""
+        """(n, 1, h, w) → coefficients (n, h / a, 2N + 1, w / a, 2N + 1), as :mod:`raster` lays them out."""
         x = self.gather(self.encoder(slices))
         if self.architecture.cell:
             cell = (1 / scale).to(x.dtype).reshape(-1, 1, 1, 1).expand(-1, 2, *x.shape[2:])
@@ -75,10 +75,9 @@ class NExpRNetwork(SliceNetwork):
         else:
             x = self.decoder(x)
         x = self.last(x).permute(0, 2, 3, 1)
-        if self.architecture.basis == "paper":
-            return self._as_products(x)
         m = 2 * self.architecture.frequencies + 1
-        return x.unflatten(-1, (m, m))
+        x = self._as_products(x) if self.architecture.basis == "paper" else x.unflatten(-1, (m, m))
+        return x.transpose(2, 3)
 
     def _as_products(self, x: Tensor) -> Tensor:
         """α sin(ωx + νy) + β cos(ωx + νy) by the addition theorems; (…, 2 (N+1)²) → (…, 2N + 1, 2N + 1)."""
@@ -98,7 +97,8 @@ class NExpRNetwork(SliceNetwork):
 
     def at(self, code: Tensor, points: Tensor) -> Tensor:
         """See :class:`SliceNetwork`."""
-        return direct_sum(code, self.basis(), points)
+        with torch.autocast(code.device.type, enabled=False):
+            return direct_sum(code, self.basis(), points)
 
     def encode_averaged(self, slices: Tensor, scale: Tensor) -> Tensor:
         """As :meth:`encode`, averaged over the mirror images of the slices, and their transposes if both axes are alike."""
@@ -109,14 +109,14 @@ class NExpRNetwork(SliceNetwork):
         )
 
     def _turned_back(self, code: Tensor, turn: Turn) -> Tensor:
-        """Mirroring an axis reverses the patches along it and the sign of its sines; (n, p, q, m, m)."""
+        """Mirroring an axis reverses the patches along it and the sign of its sines; (n, p, m, q, m)."""
         if turn[2]:
-            code = code.transpose(1, 2).transpose(3, 4)
+            code = code.permute(0, 3, 4, 1, 2)
         n = self.architecture.frequencies
         signs = torch.ones(2 * n + 1, dtype=code.dtype, device=code.device)
         signs[n + 1 :] = -1
         if turn[0]:
-            code = code.flip(1) * signs[:, None]
+            code = code.flip(1) * signs[:, None, None]
         if turn[1]:
-            code = code.flip(2) * signs
+            code = code.flip(3) * signs
         return code

@@ -4,9 +4,10 @@ Positions are fractional pixel indices of the slice that was encoded. Pixel k re
 k + 0.5, so patch p of side a holds the positions from a p − 0.5 to a (p + 1) − 0.5 and has its centre at
 a p + (a − 1) / 2. Beyond the outermost patches their functions are continued.
 
-Three ways that give the same values (float32, to 1e-5 of the direct sum): a lattice that has the same
-positions in every patch is one matrix product with a basis that all patches share; any other lattice of
-rows and columns goes axis by axis; scattered points sum directly.
+On a lattice of rows and columns the sum over the functions is taken axis by axis, each as one batched matrix
+product with the values of the functions that all patches of a row (a column) share; scattered points sum
+directly. Both give the same values (float32, to 1e-5). Coefficients are therefore laid out by patch row, row
+function, patch column, column function.
 """
 
 from __future__ import annotations
@@ -88,11 +89,6 @@ class Lines:
         whole = len(order) == len(padded) and bool((order[1:] > order[:-1]).all())
         return cls(first, last, padded.reshape(last - first, most), None if whole else order)
 
-    @property
-    def alike(self) -> bool:
-        """Whether every patch has the same offsets."""
-        return self.order is None and bool((self.offsets - self.offsets[:1]).abs().max() < 1e-6)
-
 
 def rasterise(
     coefficients: Tensor, basis: Basis, rows: Tensor, columns: Tensor, spline: Tensor | None = None
@@ -104,8 +100,8 @@ def rasterise(
     Parameters
     ----------
     coefficients
-        (patches, patches, m, m): along the rows' axis, along the columns' axis, functions of the row
-        position, functions of the column position.
+        (patches, m, patches, k): patches along the rows' axis, functions of the row's position, patches along
+        the columns' axis, functions of the column's position. Any float type.
     rows, columns
         Fractional pixel indices, in any order.
     spline
@@ -117,14 +113,12 @@ def rasterise(
     float32, (len(rows), len(columns)).
     """
     down = Lines.of(rows, basis.patch, coefficients.shape[0])
-    across = Lines.of(columns, basis.patch, coefficients.shape[1])
-    seen = coefficients[down.first : down.last, across.first : across.last].float()
+    across = Lines.of(columns, basis.patch, coefficients.shape[2])
+    seen = coefficients[down.first : down.last, :, across.first : across.last].float()
     phi, psi = functions(basis.rows, down.offsets), functions(basis.columns, across.offsets)
-    if spline is None and down.alike and across.alike:
-        return shared_product(seen, phi[0], psi[0])
-    p, q, m, k = seen.shape
+    p, m, q, k = seen.shape
     # along the rows' axis first: (p, n, m) @ (p, m, q·k) → rows
-    partial = torch.bmm(phi, seen.permute(0, 2, 1, 3).reshape(p, m, q * k)).reshape(-1, q, k)
+    partial = torch.bmm(phi, seen.reshape(p, m, q * k)).reshape(-1, q, k)
     if spline is not None:
         a = basis.patch
         near = spline[a * down.first : a * down.last + 2 * REACH, a * across.first : a * across.last + 2 * REACH]
@@ -146,21 +140,12 @@ def knots(offsets: Tensor, patch: int) -> Tensor:
     return torch.where(d < 1, 2 / 3 - d**2 + d**3 / 2, (2 - d).clamp(min=0) ** 3 / 6)
 
 
-def shared_product(coefficients: Tensor, phi: Tensor, psi: Tensor) -> Tensor:
-    """All patches with one basis as one matrix product; phi (n, m) and psi (n', k) are the values of all patches."""
-    p, q = coefficients.shape[:2]
-    n, across = len(phi), len(psi)
-    shared = torch.einsum("am,bk->mkab", phi, psi).reshape(-1, n * across)
-    values = coefficients.reshape(p * q, -1) @ shared
-    return values.reshape(p, q, n, across).transpose(1, 2).reshape(p * n, q * across)
-
-
 def direct_sum(coefficients: Tensor, basis: Basis, points: Tensor) -> Tensor:
     """Values at scattered points (n, 2), rows' position first; float32, (n,)."""
     parts = []
     for some in points.split(POINTS_AT_ONCE):
         p, y = locate(some[:, 0], basis.patch, coefficients.shape[0])
-        q, x = locate(some[:, 1], basis.patch, coefficients.shape[1])
+        q, x = locate(some[:, 1], basis.patch, coefficients.shape[2])
         phi, psi = functions(basis.rows, y.float()), functions(basis.columns, x.float())
-        parts.append(torch.einsum("nmk,nm,nk->n", coefficients[p, q].float(), phi, psi))
+        parts.append(torch.einsum("nmk,nm,nk->n", coefficients[p, :, q].float(), phi, psi))
     return torch.cat(parts) if parts else points.new_zeros(0, dtype=torch.float32)

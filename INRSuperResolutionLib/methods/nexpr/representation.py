@@ -42,7 +42,7 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         assert isinstance(self.network, NExpRNetwork)
         scale = torch.full((len(slices),), NOMINAL_SCALE, device=slices.device)
         encode = self.network.encode_averaged if self._average_flips else self.network.encode
-        return encode(slices, scale).half()
+        return encode(slices, scale).half().contiguous()
 
     def slice_function(self, channel: int, number: int) -> SliceFunction:
         """Slice `number` of a contrast as a function of its own, to be drawn again and again."""
