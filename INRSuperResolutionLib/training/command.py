@@ -98,7 +98,8 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
         progress=Progress(None if options.quiet else Lines()),
     )
     told = training.run()
-    print(json.dumps({k: told[k] for k in ("method", "step", "seconds", "parameters", "last")}))
+    if training.team.rank == 0:
+        print(json.dumps({k: told[k] for k in ("method", "step", "seconds", "parameters", "last")}))
 
 
 class Lines:
