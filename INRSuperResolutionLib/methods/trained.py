@@ -100,11 +100,7 @@ def gain_on_coarser(
     truth = Volume(
         np.moveaxis(data[chosen], 0, 2) - np.float32(sliced.lowest), np.diag([1, 1, 100.0, 1]), name=sliced.volume.name
     )
-    slices = [
-        degrade(truth.replace(data=truth.data[..., k : k + 1]), "kspace", (CHECK_FACTOR, CHECK_FACTOR, 1))
-        for k in range(len(chosen))
-    ]
-    coarse = slices[0].replace(data=np.concatenate([s.data for s in slices], axis=2))
+    coarse = degrade(truth, "kspace", (CHECK_FACTOR, CHECK_FACTOR, 1))
     if np.ptp(coarse.data) == 0:
         return None
     restored = represent([SlicedVolume(coarse)], weights, settings, device).evaluate(truth.grid, [0])[0]
