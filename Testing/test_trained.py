@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from phantoms import leftovers
-from tinynetworks import TRAINED, blobs, random_weights
+from tinynetworks import TRAINED, blobs, random_weights, training
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import MissingError, Volume, write
@@ -16,6 +16,7 @@ from INRSuperResolutionLib.methods.encoder import lattice_points
 from INRSuperResolutionLib.methods.networks import make_network
 from INRSuperResolutionLib.methods.slicewise import blend
 from INRSuperResolutionLib.methods.zero_filling import ZeroFilling, slice_axis
+from INRSuperResolutionLib.progress import Progress
 from INRSuperResolutionLib.weights import FOLDER, load_weights, shipped
 
 
@@ -66,6 +67,15 @@ def test_falls_back_to_zero_filling_where_the_network_would_lose(method, tmp_pat
     np.testing.assert_array_equal(made.sample(grid)[0].data, np.maximum(ZeroFilling(volume)(grid), volume.data.min()))
     made.save(tmp_path / "a.inr")
     np.testing.assert_array_equal(inrsr.load(tmp_path / "a.inr").sample(grid)[0].data, made.sample(grid)[0].data)
+
+
+def test_scales_beyond_the_training_are_warned_of(tmp_path):
+    training("nexpr", tmp_path, steps=1).run()  # scales up to 2
+    volume, events = blobs((20, 20, 2)), []
+    made = inrsr.fit("nexpr", [volume], settings={"weights": str(tmp_path / "w.safetensors"), "check": False})
+    for scale in (2, 3):
+        made.sample(volume.grid.scaled((scale, scale, 1)), Progress(events.append))
+        assert any("3.0 times finer" in str(e.get("message")) for e in events) is (scale == 3)
 
 
 @pytest.mark.parametrize("size", [(20, 21), (16, 30)])

@@ -10,6 +10,7 @@ and w_k linear weights between neighbouring slices. Slices are encoded when they
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from ..errors import MissingError
 from ..grid import Grid
 from ..intensity import Scaling
 from ..interpolate import Sampler, axis_map, index_coordinates, is_outside
+from ..progress import SILENT, Progress
 from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ..volume import Volume
 from ..weights import Weights
@@ -35,6 +37,8 @@ from .zero_filling import ZeroFilling, slice_axis
 PADDING = 8
 # codes that are kept in memory, all volumes together
 CACHE_BYTES = 1 << 30
+# results this much finer than the finest scale of the training are warned of
+TOO_FINE = 1.05
 Box = tuple[slice, slice, slice]
 
 
@@ -146,6 +150,18 @@ class SlicewiseRepresentation(Representation):
             box = [slice(0, n) for n in grid.shape]
             box[across] = slice(start, min(start + thick, grid.shape[across]))
             yield box[0], box[1], box[2]
+
+    def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
+        """See :class:`Representation`; warns where more detail is asked for than was trained."""
+        highest = self.weights.training.get("data", {}).get("highest_scale")
+        for sliced, wanted in zip(self.volumes, itertools.repeat(grid) if isinstance(grid, Grid) else grid):
+            finer = min(sliced.volume.spacing[axis] for axis in sliced.plane) / min(wanted.spacing)
+            if highest is not None and finer > TOO_FINE * highest and not sliced.zero_filled:
+                progress.warning(
+                    f"{sliced.volume.name}: the result is {finer:.1f} times finer than the input; the weights "
+                    f"{self.weights.name} were trained up to {highest:g} times"
+                )
+        return super().sample(grid, progress)
 
     @torch.inference_mode()
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
