@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# patches at once in the direct sum: bounds its memory to a few hundred MB
-POINTS_AT_ONCE = 1 << 17
+# points at once in the direct sum: as many as the processor's cache holds with their coefficients
+POINTS_AT_ONCE = 1 << 12
 # knots of a cubic spline that reach into a patch from either side
 REACH = 2
 
@@ -147,5 +147,5 @@ def direct_sum(coefficients: Tensor, basis: Basis, points: Tensor) -> Tensor:
         p, y = locate(some[:, 0], basis.patch, coefficients.shape[0])
         q, x = locate(some[:, 1], basis.patch, coefficients.shape[2])
         phi, psi = functions(basis.rows, y.float()), functions(basis.columns, x.float())
-        parts.append(torch.einsum("nmk,nm,nk->n", coefficients[p, :, q].float(), phi, psi))
+        parts.append((coefficients[p, :, q].float() * (phi[:, :, None] * psi[:, None])).sum(dim=(1, 2)))
     return torch.cat(parts) if parts else points.new_zeros(0, dtype=torch.float32)
