@@ -69,6 +69,14 @@ def test_falls_back_to_zero_filling_where_the_network_would_lose(method, tmp_pat
     np.testing.assert_array_equal(inrsr.load(tmp_path / "a.inr").sample(grid)[0].data, made.sample(grid)[0].data)
 
 
+def test_slices_too_small_to_check_are_zero_filled(tmp_path):
+    weights = random_weights("nexpr", tmp_path / "w.safetensors")
+    events = []
+    made = inrsr.fit("nexpr", [blobs((12, 14, 2))], settings={"weights": str(weights)}, progress=events.append)
+    assert any("too small" in str(e.get("message")) for e in events)
+    assert made.provenance["zero_filled"] == [True]
+
+
 def test_scales_beyond_the_training_are_warned_of(tmp_path):
     training("nexpr", tmp_path, steps=1).run()  # scales up to 2
     volume, events = blobs((20, 20, 2)), []

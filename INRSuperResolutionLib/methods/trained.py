@@ -22,7 +22,7 @@ from .zero_filling import ZeroFilling
 CHECKED_SLICES = 4
 CHECK_FACTOR = 2
 # a slice that is made coarser must keep this many pixels along each axis
-SMALLEST_CHECK = 16
+SMALLEST_CHECK = 8
 
 
 def fit_trained(
@@ -47,14 +47,17 @@ def fit_trained(
             )
     gains = []
     for n, one in enumerate(sliced):
-        gains.append(gain_on_coarser(one, weights, settings, context.device) if settings.check else None)
-        gain = gains[-1]
-        if gain is not None and gain < 0:
-            context.progress.warning(
-                f"{one.volume.name}: on this image made coarser once more, the network is {-gain:.1f} dB worse than zero "
-                "filling; zero filling is used instead. The image may be unlike what the weights were trained on"
-            )
-            sliced[n] = SlicedVolume(one.volume, zero_filled=True)
+        gain = gain_on_coarser(one, weights, settings, context.device) if settings.check else None
+        gains.append(gain)
+        if not settings.check or not one.spread or (gain is not None and gain >= 0):
+            continue
+        found = "the slices are too small to see whether the network helps"
+        if gain is not None:
+            found = f"on this image made coarser once more, the network is {-gain:.1f} dB worse than zero filling"
+        context.progress.warning(
+            f"{one.volume.name}: {found}; zero filling is used instead. The image may be unlike what the weights were trained on"
+        )
+        sliced[n] = SlicedVolume(one.volume, zero_filled=True)
     made = represent(sliced, weights, settings, context.device)
     for done in made.encode_all():
         context.progress.update(done)
@@ -88,7 +91,7 @@ def gain_on_coarser(
     """How much better (dB) than zero filling the network restores the input itself from a coarser copy.
 
     Some slices lose the outer half of their k-space, so that the input is the known answer. None where
-    the slices are too small, or hold nothing.
+    the slices are too small, or are all of one value.
     """
     data = np.moveaxis(sliced.volume.data, sliced.axis, 0)
     if min(data.shape[1:]) < CHECK_FACTOR * SMALLEST_CHECK or not sliced.spread:
