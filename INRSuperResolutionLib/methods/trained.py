@@ -8,7 +8,7 @@ import numpy as np
 
 from ..degrade import degrade
 from ..errors import InputError
-from ..intensity import foreground
+from ..intensity import foreground, without_signal
 from ..representation import Representation
 from ..volume import Volume
 from ..weights import Weights, load_weights
@@ -100,9 +100,9 @@ def gain_on_coarser(
     # evenly over the slices that hold most of the patient
     fullest = np.sort(np.argsort(inside.sum(axis=(1, 2)))[-max(1, len(data) // 2) :])
     chosen = fullest[np.linspace(0, len(fullest) - 1, min(CHECKED_SLICES, len(fullest))).astype(int)]
-    truth = Volume(
-        np.moveaxis(data[chosen], 0, 2) - np.float32(sliced.lowest), np.diag([1, 1, 100.0, 1]), name=sliced.volume.name
-    )
+    floor = np.float32(without_signal(sliced.volume.data))
+    from_zero = np.maximum(np.moveaxis(data[chosen], 0, 2) - floor, 0)  # as the magnitude of a scan
+    truth = Volume(from_zero, np.diag([1, 1, 100.0, 1]), name=sliced.volume.name)
     coarse = degrade(truth, "kspace", (CHECK_FACTOR, CHECK_FACTOR, 1))
     if np.ptp(coarse.data) == 0:
         return None

@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from ..degrade import KINDS, degrade
 from ..errors import InputError
-from ..intensity import Scaling, foreground
+from ..intensity import Scaling, foreground, without_signal
 from ..interpolate import basis_matrix
 from ..progress import SILENT, Progress
 from ..volume import Volume
@@ -25,8 +25,6 @@ from ..volume_io import read
 COARSER = 1.25
 # slices with less foreground than this part of the fullest one of their volume teach nothing
 SMALLEST_SLICE = 0.15
-# air of a CT; padding outside the field of view may be lower
-LOWEST_HU = -1024.0
 # pixels at the edge of a crop whose surroundings the network does not see
 MARGIN = 4
 SMALLEST_CROP = 16
@@ -136,8 +134,8 @@ def stacks_of(volume: Volume, path: Path) -> list[Stack]:
     """Copy a volume to `path`, and the orientations in which it can be looked at."""
     if np.ptp(volume.data) == 0:
         raise InputError(f"{volume.name} is constant ({volume.data.flat[0]:g})", "Give an image with some contrast")
-    lowest = max(float(volume.data.min()), LOWEST_HU)
-    # from 0 up: the magnitude of a signed image would fold its negative values
+    # from 0 up, air at 0: that is where the magnitude of what cutting k-space leaves is folded
+    lowest = without_signal(volume.data)
     np.save(path, np.maximum(volume.data, lowest) - np.float32(lowest))
     data = np.load(path, mmap_mode="r")
     inside = foreground(np.asarray(data))
