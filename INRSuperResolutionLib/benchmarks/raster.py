@@ -17,14 +17,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch.nn.functional import interpolate
+from torch.utils.flop_counter import FlopCounterMode
 
 from ..methods.coordinate.network import CoordinateNetwork
 from ..methods.coordinate.settings import LIIF_ARCHITECTURE
-from ..methods.encoder import lattice_points
+from ..methods.encoder import lattice_points, parameters_of
 from ..methods.nexpr.drawing import SliceFunction
 from ..methods.nexpr.network import NExpRNetwork
 from ..methods.nexpr.raster import direct_sum
-from ..methods.nexpr.settings import NExpRArchitecture
+from ..methods.nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 from ..methods.slicewise import PADDING
 
 SIDE = 256
@@ -66,6 +67,15 @@ def benchmark_raster(options: argparse.Namespace) -> None:
     part = median(lambda: liif.at(codes, points[:LIIF_POINTS] - PADDING), 3)
     figures["LIIF decoder"] = part * len(points) / LIIF_POINTS
     figures["NExpR, encoding the slice"] = encode_seconds
+    size = {
+        "NExpR": (network, lambda: network.encode(x, torch.ones(1))),
+        "NExpR of the paper": (paper := NExpRNetwork(PAPER_ARCHITECTURE), lambda: paper.encode(x, torch.ones(1))),
+        "LIIF": (liif, lambda: liif.encode(x, torch.ones(1))),
+    }
+    sizes = [
+        {"network": name, "parameters": parameters_of(n), "gflops_encode": round(flops(encode) / 1e9, 2)}
+        for name, (n, encode) in size.items()
+    ]
     bicubic = figures["bicubic interpolation"]
     rows = [
         {"what": name, "milliseconds": round(1e3 * s, 3), "times_bicubic": round(s / bicubic, 3)}
@@ -74,13 +84,32 @@ def benchmark_raster(options: argparse.Namespace) -> None:
     faster = figures["LIIF decoder"] / figures[f"NExpR, {factor:g}x"]
     if options.json:
         print(
-            json.dumps({"threads": torch.get_num_threads(), "rows": rows, "faster_than_liif": round(faster)}, indent=1)
+            json.dumps(
+                {
+                    "threads": torch.get_num_threads(),
+                    "rows": rows,
+                    "networks": sizes,
+                    "faster_than_liif": round(faster),
+                },
+                indent=1,
+            )
         )
         return
     print(f"{DRAWN} x {DRAWN} from {SIDE} x {SIDE}, {torch.get_num_threads()} threads, medians")
     for row in rows:
         print(f"{row['what']:40} {row['milliseconds']:12.2f} ms {row['times_bicubic']:10.2f} x bicubic")
+    for told in sizes:
+        print(
+            f"{told['network']:20} {told['parameters']:10,} parameters {told['gflops_encode']:8.2f} GFLOP to encode a slice"
+        )
     print(f"NExpR at {factor:g}x is drawn {faster:.0f} times faster than LIIF")
+
+
+def flops(call: Callable[[], object]) -> int:
+    """Floating-point operations of a call, a multiplication with an addition counted as two."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return int(counter.get_total_flops())
 
 
 def median(way: Callable[[], object], times: int) -> float:

@@ -66,6 +66,7 @@ def fit_trained(
         steps=0,
         stopped_by="schedule",
         weights={"name": weights.name, "sha256": weights.sha256},
+        kspace_inputs=[not one.zero_filled for one in sliced],
         check_gain_db=gains,
         zero_filled=[one.zero_filled for one in sliced],
     )
