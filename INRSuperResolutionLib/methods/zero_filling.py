@@ -50,22 +50,23 @@ class ZeroFilling:
 
     def __call__(self, grid: Grid) -> np.ndarray:
         """Values at the centres of `grid`, float32, of its shape."""
-        from ..interpolate import apply_along, axis_map, is_identity, is_outside, weight_matrix
+        from ..interpolate import apply_along, axis_map, is_identity, is_outside, shrinking_first, weight_matrix
 
         axes = axis_map(grid, self.volume.affine)
         if axes is None:
             return self._oblique(grid)
-        values, outside = self.volume.data, []
-        for axis, (_, positions) in enumerate(axes):
+        values, outside = self.volume.data, {}
+        for axis in shrinking_first(axes, self.volume.shape):
+            positions = axes[axis][1]
             size = self.volume.shape[axis]
             if axis == 2:
                 positions = self.volume.slice_coordinate(positions)
             weights = dirichlet_matrix(positions, size) if axis in self.plane else weight_matrix(positions, size, 3)
             if not is_identity(weights):
                 values = apply_along(values, weights, axis)
-            outside.append(is_outside(positions, size))
+            outside[axis] = is_outside(positions, size)
         values = np.array(values, dtype=np.float32)
-        for axis, beyond in enumerate(outside):
+        for axis, beyond in outside.items():
             np.moveaxis(values, axis, 0)[beyond] = self.volume.data.min()
         return np.ascontiguousarray(values.transpose(np.argsort([source for source, _ in axes])))
 
