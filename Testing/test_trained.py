@@ -32,7 +32,7 @@ def test_lattice_and_scattered_points_agree(method, tmp_path):
     network = network_of(weights)
     with torch.inference_mode():
         code = network.encode(torch.randn(1, 1, 12, 14), torch.full((1,), 2.0))[0]
-        rows, columns = torch.arange(0, 11, 0.7).double(), torch.arange(0, 13, 0.6).double()
+        rows, columns = torch.arange(0, 11, 0.25).double(), torch.arange(0.1, 13, 0.25).double()
         lattice = network.residual(code, rows, columns)
         scattered = network.at(code, lattice_points(rows, columns)).reshape(lattice.shape)
     torch.testing.assert_close(scattered, lattice, rtol=0, atol=2e-5 * float(lattice.abs().max()))

@@ -54,7 +54,7 @@ class SliceNetwork(nn.Module):
 
     @abstractmethod
     def encode(self, slices: Tensor, scale: Tensor) -> Tensor:
-        """Codes of slices (n, 1, h, w); `scale` (n,): how many times finer the result will be."""
+        """Codes of slices (n, 1, h, w); `scale` (n,): how many times finer the result will be, for NExpR's cell."""
 
     @abstractmethod
     def residual(self, code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

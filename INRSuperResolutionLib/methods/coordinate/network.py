@@ -17,6 +17,8 @@ from .settings import CoordinateArchitecture, UpsamplerArchitecture
 
 # points that go through the decoder together: bounds the memory
 POINTS_AT_ONCE = 1 << 14
+# distance of fine pixels in coarse ones where it is not known: LIIF is told it
+USUAL_CELL = 0.25
 # a step of training affords this many rows and columns of points
 TRAINING_POINTS = 48
 
@@ -40,21 +42,23 @@ class CoordinateNetwork(SliceNetwork):
         self.last = nn.Linear(a.width, 1)
 
     def encode(self, slices: Tensor, scale: Tensor) -> Tensor:
-        """(n, 1, h, w) → (n, h, w, width + 1): the code's part of the first layer, and the size of a fine pixel."""
-        code = self.from_code(self.encoder(slices)).permute(0, 2, 3, 1)
-        cell = (1 / scale).to(code.dtype).reshape(-1, 1, 1, 1).expand(*code.shape[:3], 1)
-        return torch.cat([code, cell], -1)
+        """(n, 1, h, w) → the code's part of the first layer, (n, h, w, width)."""
+        return self.from_code(self.encoder(slices)).permute(0, 2, 3, 1)
 
     def residual(self, code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """See :class:`SliceNetwork`."""
-        points = lattice_points(rows, columns)
-        return self.at(code, points).reshape(len(rows), len(columns))
+        cell = [float((p[1:] - p[:-1]).abs().median()) if len(p) > 1 else USUAL_CELL for p in (rows, columns)]
+        return self._decode(code, lattice_points(rows, columns), cell).reshape(len(rows), len(columns))
 
     def at(self, code: Tensor, points: Tensor) -> Tensor:
         """See :class:`SliceNetwork`."""
-        return torch.cat([self._at(code, some) for some in points.split(POINTS_AT_ONCE)])
+        return self._decode(code, points, [USUAL_CELL, USUAL_CELL])
 
-    def _at(self, code: Tensor, points: Tensor) -> Tensor:
+    def _decode(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+        sizes = torch.tensor([cell], device=points.device)
+        return torch.cat([self._ensemble(code, some, sizes) for some in points.split(POINTS_AT_ONCE)])
+
+    def _ensemble(self, code: Tensor, points: Tensor, cell: Tensor) -> Tensor:
         height, width = code.shape[:2]
         corner = torch.floor(points)
         predictions, areas = [], []
@@ -64,11 +68,10 @@ class CoordinateNetwork(SliceNetwork):
                 relative = (points - at).float()
                 y = at[:, 0].long().clamp(0, height - 1)
                 x = at[:, 1].long().clamp(0, width - 1)
-                seen = code[y, x]
-                position = relative
-                if self.architecture.cell:
-                    position = torch.cat([relative, seen[:, -1:].expand(-1, 2).float()], 1)
-                hidden = relu(seen[:, :-1] + self.from_position(position))
+                position = (
+                    torch.cat([relative, cell.expand(len(points), -1)], 1) if self.architecture.cell else relative
+                )
+                hidden = relu(code[y, x] + self.from_position(position))
                 for layer in self.hidden:
                     hidden = relu(layer(hidden))
                 predictions.append(self.last(hidden)[:, 0].float())

@@ -7,9 +7,6 @@ from torch import Tensor
 
 from ..slicewise import SlicewiseRepresentation
 
-# LIIF is told the size of the fine pixels; a function that serves all scales is made for this one
-NOMINAL_SCALE = 4.0
-
 
 class DecodedRepresentation(SlicewiseRepresentation):
     """Slices as codes that a network decodes at every point."""
@@ -18,4 +15,4 @@ class DecodedRepresentation(SlicewiseRepresentation):
 
     def encode(self, slices: Tensor) -> Tensor:
         """See :class:`SlicewiseRepresentation`."""
-        return self.network.encode(slices, torch.full((len(slices),), NOMINAL_SCALE, device=slices.device)).half()
+        return self.network.encode(slices, torch.ones(len(slices), device=slices.device)).half()
