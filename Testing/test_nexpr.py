@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 import torch
 from phantoms import oblique
+from scipy import ndimage
 from tinynetworks import blobs, random_weights, small
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, Volume
-from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.interpolate import resample, weight_matrix
 from INRSuperResolutionLib.methods.encoder import lattice_points, parameters_of
 from INRSuperResolutionLib.methods.networks import make_network
+from INRSuperResolutionLib.methods.nexpr.consistency import centre_of_kspace, correction, fine_positions, is_period
 from INRSuperResolutionLib.methods.nexpr.drawing import SliceFunction
 from INRSuperResolutionLib.methods.nexpr.network import NExpRNetwork
 from INRSuperResolutionLib.methods.nexpr.raster import Basis, direct_sum, knots, rasterise
@@ -156,10 +158,10 @@ def test_between_slices_functions_are_blended(explicit):
         affine = volume.affine.copy()
         affine[:3, 3] += affine[:3, 2] * k
         grid = Grid((21, 26, 1), affine)
-        planes.append(explicit.sample(grid)[0].data - resample(volume, grid).data)
+        planes.append(explicit.sample(grid)[0].data - explicit.volumes[0].base(grid))
     blended = 0.75 * planes[0] + 0.25 * planes[2]
     # the floor at the darkest value cuts some voxels
-    assert np.quantile(np.abs(planes[1] - blended), 0.7) < 1e-4 * np.ptp(volume.data)
+    assert np.quantile(np.abs(planes[1] - blended), 0.5) < 1e-4 * np.ptp(volume.data)
 
 
 def test_saved_functions_are_the_same(explicit, tmp_path):
@@ -168,6 +170,25 @@ def test_saved_functions_are_the_same(explicit, tmp_path):
     grid = explicit.contrasts[0].grid.scaled((1.7, 1.7, 1))
     np.testing.assert_array_equal(again.sample(grid)[0].data, explicit.sample(grid)[0].data)
     assert again.provenance["weights"] == explicit.provenance["weights"]
+
+
+def test_slices_agree_with_the_centre_of_kspace():
+    """A residual that spoils the input's own frequencies is taken back, also where the magnitude has folded the image."""
+    rng = np.random.default_rng(0)
+    truth = ndimage.gaussian_filter(np.pad(rng.random((32, 40)), 12), 0.7)
+    signed = centre_of_kspace(truth, (28, 32))
+    image = np.abs(signed)
+    assert (signed < 0).mean() > 0.1  # in the air
+    # what a spline through the signed image misses, and an error of the network
+    lines = [weight_matrix(fine_positions(n), n, 3) for n in image.shape]
+    residual = truth - lines[0] @ image @ lines[1].T + 0.02 * rng.normal(size=truth.shape)
+    errors = []
+    for change in (0, correction(image, residual, air=0.0, lowest=-1.0)):
+        restored = lines[0] @ (image + change) @ lines[1].T + residual
+        errors.append(np.abs(np.abs(centre_of_kspace(restored, image.shape)) - image)[4:-4, 4:-4].mean())
+    assert errors[1] < 0.3 * errors[0]
+    assert is_period(image, 1.0)
+    assert not is_period(image + np.linspace(0, 1, 32), 1.0)  # rises from one edge to the other
 
 
 @pytest.mark.parametrize("shape", [(20, 22, 1), (1, 20, 22), (20, 1, 22)])

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import MissingError
 from ..grid import Grid
-from ..intensity import Scaling
+from ..intensity import Scaling, without_signal
 from ..interpolate import Sampler, axis_map, index_coordinates, is_outside
 from ..progress import SILENT, Progress
 from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
@@ -61,7 +61,14 @@ class SlicedVolume:
         # a constant image has nothing to restore
         self.spread = self.scaling.scale if np.ptp(volume.data) > 0 else 0.0
         self.lowest = float(volume.data.min())
+        self.air = without_signal(volume.data)
         self.base = ZeroFilling(volume) if zero_filled else Sampler(volume, 3)
+        self.change: np.ndarray | None = None
+
+    def correct(self, change: np.ndarray) -> None:
+        """Let the spline run through the samples plus `change`, an array like them."""
+        self.change = change.astype(np.float32)
+        self.base = Sampler(self.volume.replace(data=self.volume.data + self.change), 3)
 
     @property
     def slices(self) -> int:
@@ -132,9 +139,13 @@ class SlicewiseRepresentation(Representation):
         """bfloat16 products where the device has them."""
         return torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=has_bfloat16(self._device))
 
-    def encode_all(self) -> Iterator[float]:
+    def restored(self) -> list[tuple[int, int]]:
+        """The slices that the network restores, as (channel, number)."""
+        return [(c, k) for c, v in enumerate(self.volumes) if not v.zero_filled and v.spread for k in range(v.slices)]
+
+    def prepare(self) -> Iterator[float]:
         """Encode every slice that can be kept; yields the part that is done."""
-        todo = [(c, k) for c, v in enumerate(self.volumes) if not v.zero_filled and v.spread for k in range(v.slices)]
+        todo = self.restored()
         for n, (channel, number) in enumerate(todo):
             size = self.code(channel, number).nbytes
             yield (n + 1) / len(todo)
@@ -218,6 +229,7 @@ class SlicewiseRepresentation(Representation):
         arrays, places = pack_volumes([v.volume for v in self.volumes])
         for name, tensor in self.weights.tensors.items():
             arrays[f"network.{name}"] = tensor.numpy()
+        arrays.update({f"change.{n}": v.change for n, v in enumerate(self.volumes) if v.change is not None})
         weights = {k: getattr(self.weights, k) for k in ("name", "sha256", "method", "architecture", "training")}
         return arrays, {"volumes": places, "weights": weights, "zero_filled": [v.zero_filled for v in self.volumes]}
 
@@ -231,6 +243,9 @@ class SlicewiseRepresentation(Representation):
         }
         volumes = unpack_volumes(arrays, config["volumes"])
         sliced = [SlicedVolume(v, filled) for v, filled in zip(volumes, config["zero_filled"])]
+        for n, one in enumerate(sliced):
+            if f"change.{n}" in arrays:
+                one.correct(arrays[f"change.{n}"])
         return cls(sliced, Weights(**config["weights"], tensors=tensors), contrasts=contrasts)
 
 

@@ -59,7 +59,7 @@ def fit_trained(
         )
         sliced[n] = SlicedVolume(one.volume, zero_filled=True)
     made = represent(sliced, weights, settings, context.device)
-    for done in made.encode_all():
+    for done in made.prepare():
         context.progress.update(done)
     made.provenance.update(
         parameters=sum(t.numel() for t in weights.tensors.values()),
@@ -80,7 +80,7 @@ def represent(
     if isinstance(settings, NExpRSettings):
         from .nexpr.representation import ExplicitRepresentation
 
-        return ExplicitRepresentation(sliced, weights, device, average_flips=settings.average_flips)
+        return ExplicitRepresentation(sliced, weights, device, settings=settings)
     from .coordinate.representation import DecodedRepresentation
 
     return DecodedRepresentation(sliced, weights, device)
@@ -107,7 +107,10 @@ def gain_on_coarser(
     coarse = degrade(truth, "kspace", (CHECK_FACTOR, CHECK_FACTOR, 1))
     if np.ptp(coarse.data) == 0:
         return None
-    restored = represent([SlicedVolume(coarse)], weights, settings, device).evaluate(truth.grid, [0])[0]
+    made = represent([SlicedVolume(coarse)], weights, settings, device)
+    for _ in made.prepare():
+        pass
+    restored = made.evaluate(truth.grid, [0])[0]
     filled = np.maximum(ZeroFilling(coarse)(truth.grid), 0)
     errors = [float(np.mean((v - truth.data) ** 2)) for v in (restored, filled)]
     return 10 * float(np.log10(errors[1] / errors[0])) if min(errors) > 0 else None

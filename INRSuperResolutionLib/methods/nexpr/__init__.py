@@ -12,7 +12,7 @@ from .settings import NExpRSettings
 PRESETS = {
     "fast": NExpRSettings(),
     "balanced": NExpRSettings(average_flips=True),
-    "paper": NExpRSettings(weights="nexpr-paper", check=False),
+    "paper": NExpRSettings(weights="nexpr-paper", consistent=False, check=False),
 }
 
 

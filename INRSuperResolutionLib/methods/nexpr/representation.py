@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from torch import Tensor
 from ...representation import Contrast
 from ...weights import Weights
 from ..slicewise import PADDING, SlicedVolume, SlicewiseRepresentation
+from .consistency import correction, fine_positions, is_period
 from .drawing import SliceFunction
 from .network import NExpRNetwork
+from .settings import NExpRSettings
 
 # coefficients up to this size are saved too, so that a loaded file can be drawn at once
 SAVED_BYTES = 1 << 28
@@ -32,17 +35,42 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         weights: Weights,
         device: str = "cpu",
         contrasts: Sequence[Contrast] | None = None,
-        average_flips: bool = False,
+        settings: NExpRSettings | None = None,
     ) -> None:
         super().__init__(volumes, weights, device, contrasts)
-        self._average_flips = average_flips
+        self._settings = settings or NExpRSettings()
 
     def encode(self, slices: Tensor) -> Tensor:
         """See :class:`SlicewiseRepresentation`."""
         assert isinstance(self.network, NExpRNetwork)
         scale = torch.full((len(slices),), NOMINAL_SCALE, device=slices.device)
-        encode = self.network.encode_averaged if self._average_flips else self.network.encode
+        encode = self.network.encode_averaged if self._settings.average_flips else self.network.encode
         return encode(slices, scale).half().contiguous()
+
+    def prepare(self) -> Iterator[float]:
+        """Encode the slices, and make them agree with the input where the settings say so."""
+        if not self._settings.consistent:
+            yield from super().prepare()
+            return
+        todo = self.restored()
+        changes: dict[int, np.ndarray] = {}
+        for n, (channel, number) in enumerate(todo):
+            data = self.volumes[channel].volume.data
+            change = changes.setdefault(channel, np.zeros_like(data))
+            np.moveaxis(change, self.volumes[channel].axis, 0)[number] = self._correction(channel, number)
+            yield (n + 1) / len(todo)
+        for channel, change in changes.items():
+            self.volumes[channel].correct(change)
+
+    def _correction(self, channel: int, number: int) -> np.ndarray:
+        sliced = self.volumes[channel]
+        image = np.take(sliced.volume.data, number, axis=sliced.axis)
+        if not is_period(image, sliced.spread):
+            return np.zeros_like(image)
+        places = [torch.from_numpy(fine_positions(n) + PADDING).to(self._device) for n in image.shape]
+        with torch.inference_mode():
+            residual = self.network.residual(self.code(channel, number), places[0], places[1]).cpu().numpy()
+        return correction(image, sliced.spread * residual, sliced.air, sliced.lowest)
 
     def slice_function(self, channel: int, number: int) -> SliceFunction:
         """Slice `number` of a contrast as a function of its own, to be drawn again and again."""
@@ -51,12 +79,14 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         coefficients = self.code(channel, number)
         spread = 0.0 if sliced.zero_filled else sliced.spread
         image = np.take(sliced.volume.data, number, axis=sliced.axis)
+        if sliced.change is not None:
+            image = image + np.take(sliced.change, number, axis=sliced.axis)
         return SliceFunction(coefficients, self.network.basis(), image, spread, sliced.lowest, PADDING)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`Representation`."""
         arrays, config = super().state()
-        config["average_flips"] = self._average_flips
+        config["settings"] = dataclasses.asdict(self._settings)
         if self._bytes <= SAVED_BYTES:
             arrays.update({f"code.{c}.{k}": code.cpu().numpy() for (c, k), code in self._codes.items()})
         return arrays, config
@@ -68,7 +98,7 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         """See :class:`Representation`."""
         made = super().from_state(contrasts, arrays, config)
         assert isinstance(made, cls)
-        made._average_flips = config["average_flips"]
+        made._settings = NExpRSettings(**config["settings"])
         for name, code in arrays.items():
             if name.startswith("code."):
                 _, channel, number = name.split(".")

@@ -13,6 +13,8 @@ class NExpRSettings:
     """Name of shipped weights, or a file."""
     average_flips: bool = False
     """Average over the mirror images and transposes of each slice: slower, about 0.2 dB better."""
+    consistent: bool = True
+    """Correct the spline until the result, cut to the input's k-space, agrees with the input."""
     check: bool = True
     """Compare with zero filling on the input made coarser once more, and fall back to it where it is better."""
 
