@@ -31,7 +31,7 @@ ENCODING = 3e5
 DECODING = 8e5
 # codes that are kept for each voxel of the input, at most all together
 BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "edsr": 8}
-MOST_CODE_BYTES = 1 << 30
+MOST_CODE_BYTES = 3 << 28
 # part of the voxels that the foreground usually covers
 FOREGROUND = 0.4
 

@@ -36,7 +36,7 @@ from .zero_filling import ZeroFilling, slice_axis
 # pixels by which a slice's edge is repeated around it, so that the network does not take it for a border of air
 PADDING = 8
 # codes that are kept in memory, all volumes together
-CACHE_BYTES = 1 << 30
+CACHE_BYTES = 3 << 28
 # results this much finer than the finest scale of the training are warned of
 TOO_FINE = 1.05
 Box = tuple[slice, slice, slice]
@@ -110,14 +110,22 @@ class SlicewiseRepresentation(Representation):
     def encode(self, slices: Tensor) -> Tensor:
         """Codes of padded slices (n, 1, h, w), as they are kept."""
 
-    def code(self, channel: int, number: int) -> Tensor:
-        """The code of one slice; encoded now, or before and still kept."""
+    def code(self, channel: int, number: int, push_others_out: bool = True) -> Tensor:
+        """The code of one slice; encoded now, or before and still kept.
+
+        Parameters
+        ----------
+        push_others_out
+            Whether it is kept also where older ones must be forgotten for it. Not while all slices are
+            encoded in order: the first ones are the first to be needed again.
+        """
         key = (channel, number)
         if key in self._codes:
             self._codes.move_to_end(key)
             return self._codes[key]
         code = self._encode(self.volumes[channel].image(number))
-        self.keep(key, code)
+        if push_others_out or self._bytes + code.nbytes <= CACHE_BYTES:
+            self.keep(key, code)
         return code
 
     def keep(self, key: tuple[int, int], code: Tensor) -> None:
@@ -147,7 +155,7 @@ class SlicewiseRepresentation(Representation):
         """Encode every slice that can be kept; yields the part that is done."""
         todo = self.restored()
         for n, (channel, number) in enumerate(todo):
-            size = self.code(channel, number).nbytes
+            size = self.code(channel, number, push_others_out=False).nbytes
             yield (n + 1) / len(todo)
             if self._bytes + size > CACHE_BYTES:
                 return

@@ -69,7 +69,8 @@ class ExplicitRepresentation(SlicewiseRepresentation):
             return np.zeros_like(image)
         places = [torch.from_numpy(fine_positions(n) + PADDING).to(self._device) for n in image.shape]
         with torch.inference_mode():
-            residual = self.network.residual(self.code(channel, number), places[0], places[1]).cpu().numpy()
+            code = self.code(channel, number, push_others_out=False)
+            residual = self.network.residual(code, places[0], places[1]).cpu().numpy()
         return correction(image, sliced.spread * residual, sliced.air, sliced.lowest)
 
     def slice_function(self, channel: int, number: int) -> SliceFunction:
