@@ -75,7 +75,9 @@ def test_every_method_restores_what_it_takes(tmp_path, inrsr, scans, method):
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "result"
     told = json.loads(report.read_text())
-    assert told["consistency_db"][0] > (10 if method == "wire" else 15)  # its wavelets need a longer fit
+    # None: no finer in the plane; wavelets need a longer fit
+    least = 10 if method == "wire" else 15
+    assert told["consistency_db"][0] is None or told["consistency_db"][0] > least
     for path, output in zip(scans, outputs):
         source, result = read(path), read(output)
         np.testing.assert_allclose(result.affine, Grid.like(source).isotropic().affine, atol=1e-6)
