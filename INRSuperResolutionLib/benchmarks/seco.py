@@ -324,20 +324,26 @@ def evolution(
     results = {"input": fit("nearest", [case.coarse]).sample(grid)[0].data[..., 0]}
     for method in ("cubic", "siren", "seco"):
         results[method] = restore(method, case).sample(grid)[0].data[..., 0]
-    draw({**results, "truth": truth}, output, "seco.png", "gray")
+    draw({**results, "truth": truth}, output, "seco.png", "gray", (truth.min(), np.percentile(truth, 99.9)))
     errors = {f"error of {m}": np.abs(results[m] - truth) for m in ("cubic", "siren", "seco")}
-    draw(errors, output, "seco-errors.png", "magma", top=0.1 * float(np.percentile(truth, 99.9)))
+    draw(errors, output, "seco-errors.png", "magma", (0, 0.1 * np.percentile(truth, 99.9)))
 
 
-def draw(pictures: dict[str, np.ndarray], output: Path, name: str, colours: str, top: float | None = None) -> None:
-    """Pictures side by side."""
+def draw(
+    pictures: dict[str, np.ndarray],
+    output: Path,
+    name: str,
+    colours: str,
+    window: tuple[float, float] | tuple[None, None] = (None, None),
+) -> None:
+    """Pictures side by side, in one window (lowest and highest value; None for each its own)."""
     plt = pyplot()
-    figure, axes = plt.subplots(1, len(pictures), figsize=(4 * len(pictures), 5), facecolor="black")
+    figure, axes = plt.subplots(1, len(pictures), figsize=(4 * len(pictures), 5.2), facecolor="black")
     for axis, (title, picture) in zip(np.ravel(axes), pictures.items()):
-        axis.imshow(picture.T, cmap=colours, origin="lower", vmax=top)
+        axis.imshow(picture.T, cmap=colours, origin="lower", vmin=window[0], vmax=window[1])
         axis.set_title(title, color="white")
         axis.axis("off")
-    figure.tight_layout(pad=0.3)
+    figure.subplots_adjust(0.005, 0.005, 0.995, 0.93, 0.02)
     save(figure, output, name)
 
 
