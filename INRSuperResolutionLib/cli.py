@@ -18,6 +18,8 @@ from .errors import InputError, InrsrError
 from .job import DEVICES, PROFILE_CHOICES, Job
 from .methods import METHODS
 from .progress import Event
+from .training.command import add_arguments as add_train_arguments
+from .training.command import run_train
 
 BAR_WIDTH = 28
 
@@ -59,6 +61,7 @@ def make_parser() -> Parser:
     upscale.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting of the preset"
     )
+    upscale.add_argument("--weights", metavar="NAME|FILE", help="trained weights, of methods that need them")
     upscale.add_argument(
         "--slice-profile",
         choices=PROFILE_CHOICES,
@@ -115,8 +118,13 @@ def make_parser() -> Parser:
     add_debug(evaluate)
     evaluate.set_defaults(run=run_evaluate)
 
+    train = commands.add_parser("train", help="train the weights of a method that needs them")
+    add_train_arguments(train)
+    add_debug(train)
+    train.set_defaults(run=lambda options: run_train(options, dict(changes_of(options.set))))
+
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="fit or seco")
+    benchmark.add_argument("name", metavar="NAME", help="arbitrary, fit, raster or seco")
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -251,7 +259,7 @@ def run_upscale(options: argparse.Namespace) -> None:
         labels_output=options.labels_output,
         probabilities_output=options.probabilities_output,
         preset=options.preset,
-        settings=dict(changes_of(options.set)),
+        settings={**changes_of(options.set), **({"weights": options.weights} if options.weights else {})},
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,

@@ -8,6 +8,9 @@ import numpy as np
 
 # the patient is above this part of the way from the darkest values to the brightest
 FOREGROUND_LEVEL = 0.1
+# interpolated MR images undershoot by up to this part of their brightest values
+OVERSHOOT = 0.2
+LOWEST_HU = -1024.0
 
 
 def foreground(data: np.ndarray) -> np.ndarray:
@@ -20,6 +23,16 @@ def foreground(data: np.ndarray) -> np.ndarray:
     if top <= floor:
         floor, top = float(data.min()), float(data.max())
     return data > floor + FOREGROUND_LEVEL * (top - floor) if top > floor else np.ones(data.shape, bool)
+
+
+def without_signal(data: np.ndarray) -> float:
+    """The value of air: 0 for an MR image, −1024 for a CT.
+
+    A few values of an MR image may be negative where it was interpolated; a CT is negative in earnest.
+    Padding outside a CT's field of view may be lower than air.
+    """
+    lowest, top = float(data.min()), float(np.percentile(data, 99.5))
+    return 0.0 if lowest > -OVERSHOOT * top else max(lowest, LOWEST_HU)
 
 
 def robust_range(data: np.ndarray) -> float:

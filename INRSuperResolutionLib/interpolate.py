@@ -94,6 +94,11 @@ def axis_map(grid: Grid, affine: np.ndarray) -> list[tuple[int, np.ndarray]] | N
     return [(c, linear[row, c] * np.arange(grid.shape[c]) + to_index[row, 3]) for row, c in enumerate(sources)]
 
 
+def shrinking_first(axes: list[tuple[int, np.ndarray]], shape: tuple[int, int, int]) -> list[int]:
+    """The axes in the order in which to resample them: a tile of a few slices needs only those of a large volume."""
+    return sorted(range(3), key=lambda axis: len(axes[axis][1]) / shape[axis])
+
+
 def is_outside(coordinates: np.ndarray, size: int) -> np.ndarray:
     """Whether fractional indices are too far out to have data: more than a voxel beyond the centres."""
     return (coordinates < -1 - 1e-6) | (coordinates > size + 1e-6)
@@ -134,18 +139,19 @@ class Sampler:
 
     def _separable(self, axes: list[tuple[int, np.ndarray]]) -> np.ndarray:
         values = self.volume.data
-        outside = []
-        for axis, (_, coordinates) in enumerate(axes):
+        outside = {}
+        for axis in shrinking_first(axes, self.volume.shape):
+            coordinates = axes[axis][1]
             if axis == 2:
                 coordinates = self.volume.slice_coordinate(coordinates)
             size = self.volume.shape[axis]
-            outside.append(is_outside(coordinates, size))
+            outside[axis] = is_outside(coordinates, size)
             weights = weight_matrix(coordinates, size, self.order)
             if not is_identity(weights):
                 values = apply_along(values, weights, axis)
-        if any(o.any() for o in outside):
+        if any(o.any() for o in outside.values()):
             values = values.copy()
-            for axis, beyond in enumerate(outside):
+            for axis, beyond in outside.items():
                 np.moveaxis(values, axis, 0)[beyond] = self.fill
         # axis r of the values runs along the grid's axis sources[r]
         return np.ascontiguousarray(values.transpose(np.argsort([source for source, _ in axes])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -97,6 +97,10 @@ class Representation(ABC):
     ) -> Representation:
         """The inverse of :meth:`state`."""
 
+    def tiles(self, grid: Grid) -> Iterator[tuple[slice, slice, slice]]:
+        """Boxes in which `grid` is evaluated; those that suit the function best."""
+        return grid.tiles(self.tile_voxels)
+
     def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
         """The contrasts at voxel centres, tile by tile.
 
@@ -123,7 +127,7 @@ class Representation(ABC):
         values = [np.empty(g.shape, np.float32) for g in grids]
         for channels in groups.values():
             shared = grids[channels[0]]
-            for box in shared.tiles(self.tile_voxels):
+            for box in self.tiles(shared):
                 tile = self.evaluate(shared.crop(box), channels)
                 for channel, v in zip(channels, tile):
                     values[channel][box] = v

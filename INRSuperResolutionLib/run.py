@@ -18,7 +18,7 @@ from .forward_model import SliceProfile
 from .grid import Grid
 from .job import Job
 from .methods import METHODS, FitContext, get_method, load_representation
-from .metrics import consistency
+from .metrics import consistency, kspace_consistency
 from .progress import Event, Progress
 from .representation import Representation
 from .staging import Staging
@@ -183,7 +183,10 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         for n, (volume, result) in enumerate(zip(volumes, results)):
             if made["registered_affines"]:
                 volume = volume.replace(affine=np.array(made["registered_affines"][n]))
-            figures.append(consistency(result, volume, profiles[n]))
+            if "kspace_inputs" in made and made["kspace_inputs"][n]:
+                figures.append(kspace_consistency(result, volume))
+            else:
+                figures.append(consistency(result, volume, profiles[n]))
             if figures[-1] is not None and figures[-1] < LOW_CONSISTENCY_DB:
                 progress.warning(
                     f"{volume.name}: the result agrees with the input to {figures[-1]:.1f} dB only; compare them before use"
@@ -228,7 +231,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         },
         "peak_memory_mb": peak_memory_mb(),
         "consistency_db": [None if f is None else round(f, 3) for f in figures],
-        "weights": None,
+        "weights": made.get("weights"),
         "inputs": inputs,
         "labels": None if made.get("labels") is None else {"values": made["labels"], "files": job.labels},
         "outputs": [

@@ -9,7 +9,14 @@ from INRSuperResolutionLib import Grid, Volume
 from INRSuperResolutionLib.degrade import degrade
 from INRSuperResolutionLib.forward_model import SliceProfile
 from INRSuperResolutionLib.interpolate import resample
-from INRSuperResolutionLib.metrics import compare, consistency, mutual_information, mutual_information_error, psnr
+from INRSuperResolutionLib.metrics import (
+    compare,
+    consistency,
+    kspace_consistency,
+    mutual_information,
+    mutual_information_error,
+    psnr,
+)
 
 
 @pytest.fixture
@@ -100,3 +107,17 @@ def test_coverage_is_the_same_along_and_across_the_axes():
     seen = _covered(straight, source)
     assert 0 < seen.sum() < seen.size
     np.testing.assert_array_equal(seen, _covered(Grid((5, 6, 4), source.affine @ hair), source))
+
+
+def test_kspace_consistency_knows_its_own_degradation():
+    truth = phantom((40, 44, 5), np.diag([1, 1, 4, 1.0]))
+    coarse = degrade(truth, "kspace", (2, 2, 1))
+    assert kspace_consistency(truth, coarse) > 80
+    turned = truth.replace(
+        data=truth.data.transpose(2, 0, 1), affine=truth.affine @ np.eye(4)[:, [2, 0, 1, 3]], name="other order of axes"
+    )
+    assert kspace_consistency(turned, coarse) > 80
+    shifted = truth.affine.copy()
+    shifted[0, 3] += 1
+    assert kspace_consistency(truth.replace(affine=shifted), coarse) < 60
+    assert kspace_consistency(coarse, coarse) is None  # no finer: nothing can be said

@@ -18,7 +18,7 @@ from INRSuperResolutionLib.methods.perimage import BASELINE_PRESETS, SECO_PRESET
 from INRSuperResolutionLib.methods.perimage.field import make_network
 from INRSuperResolutionLib.methods.perimage.networks import SineLayer, Siren
 from INRSuperResolutionLib.methods.perimage.pixels import Frame, Pixels, parts_of_voxels
-from INRSuperResolutionLib.methods.perimage.seco import Seco
+from INRSuperResolutionLib.methods.perimage.seco import ConditionedSines, Seco
 from INRSuperResolutionLib.methods.perimage.settings import SecoSettings
 from INRSuperResolutionLib.metrics import consistency, psnr
 
@@ -79,23 +79,41 @@ def test_networks_take_points_and_give_one_value_each(name, dims):
         assert torch.isfinite(parameter.grad).all()
 
 
-@given(points=st.integers(1, 6), inputs=st.integers(1, 4), outputs=st.integers(1, 4), classes=st.integers(1, 3))
-def test_gradients_of_the_conditioned_sine_layer_are_exact(points, inputs, outputs, classes):
-    generator = torch.Generator().manual_seed(points + 10 * inputs + 100 * outputs + 1000 * classes)
+@given(points=st.integers(1, 6), width=st.integers(1, 4), classes=st.integers(1, 3), layers=st.integers(1, 3))
+def test_gradients_of_the_conditioned_layers_are_exact(points, width, classes, layers):
+    generator = torch.Generator().manual_seed(points + 10 * width + 100 * classes + 1000 * layers)
 
     def value(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
 
-    def layer(u, weight, phase, amplitude, shares):  # the autograd function casts to float32 for its sums
-        return SineLayer.apply(u, weight, phase, amplitude, shares, None)
+    x = torch.randn(points, 2, generator=generator, dtype=torch.float64)
+    shares, amplitudes, last = value(points, classes), value(points, layers + 1), value(width)
+    weights = [value(width, 2 if n == 0 else width) for n in range(layers)]
+    phases = [value(classes, width) for _ in range(layers)]
+    ours = ConditionedSines.apply(x, shares, amplitudes, last, torch.float64, *weights, *phases)
+    v = x * amplitudes[:, :1]
+    for n, (weight, phase) in enumerate(zip(weights, phases)):
+        v = amplitudes[:, n + 1, None] * torch.sin(v @ weight.T + shares @ phase)
+    plain = v @ last
+    torch.testing.assert_close(ours, plain.float())
+    towards = torch.randn(points, generator=generator, dtype=torch.float64)
+    variables = (shares, amplitudes, last, *weights, *phases)
+    found = torch.autograd.grad(ours, variables, towards.float())
+    for a, b in zip(found, torch.autograd.grad(plain, variables, towards)):
+        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
 
-    u, weight, phase = value(points, inputs), value(outputs, inputs), value(classes, outputs)
-    amplitude, shares = value(points, 1), value(points, classes)
-    ours = layer(u, weight, phase, amplitude, shares)
-    plain = torch.sin(amplitude * (u @ weight.T) + shares @ phase)
+
+@given(points=st.integers(1, 6), inputs=st.integers(1, 4), outputs=st.integers(1, 4))
+def test_gradients_of_the_sine_layer_are_exact(points, inputs, outputs):
+    generator = torch.Generator().manual_seed(points + 10 * inputs + 100 * outputs)
+    variables = [
+        torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+        for shape in ((points, inputs), (outputs, inputs), (outputs,))
+    ]
+    u, weight, phase = variables
+    ours, plain = SineLayer.apply(u, weight, phase, None), torch.sin(u @ weight.T + phase)
     torch.testing.assert_close(ours, plain)
     towards = torch.randn(ours.shape, generator=generator, dtype=torch.float64)
-    variables = (u, weight, phase, amplitude, shares)
     for a, b in zip(torch.autograd.grad(ours, variables, towards), torch.autograd.grad(plain, variables, towards)):
         torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-5)
 

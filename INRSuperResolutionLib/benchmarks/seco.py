@@ -37,7 +37,7 @@ OMEGAS = (10, 20, 30, 40, 50, 60)
 # the paper's Table 4
 GOOD_PSNR, GOOD_SSIM = 30.0, 0.90
 # time limits that are tried for it, s
-FIRST_LIMIT, LIMIT_RATIO, LAST_LIMIT = 0.25, 1.4, 20.0
+FIRST_LIMIT, LIMIT_RATIO, LAST_LIMIT = 0.25, 1.2, 20.0
 EVOLUTION_EPOCHS = (1, 3, 10, 30)
 
 

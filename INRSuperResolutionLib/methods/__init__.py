@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..representation import Contrast, Representation, read_state
-from . import multicontrast, perimage
+from . import coordinate, multicontrast, nexpr, perimage
 from .base import FitContext, Method
 from .interpolation import InterpolationSettings, SplineRepresentation, fit_spline
+from .zero_filling import ZeroFillingRepresentation, fit_zero_filling
 
 _PLAIN = {"fast": InterpolationSettings(), "balanced": InterpolationSettings(), "paper": InterpolationSettings()}
 
@@ -67,6 +68,40 @@ METHODS: dict[str, Method] = {
             ("fr", "FR", "a SIREN with Fourier-reparameterised weights"),
         )
     },
+    "nexpr": Method(
+        "NExpR",
+        "Trained ahead: an explicit function for each patch of a slice, drawn at any scale in milliseconds.",
+        nexpr.fit,
+        nexpr.PRESETS,
+        max_inputs=None,
+    ),
+    "coordinate": Method(
+        "Coordinate decoder",
+        "Trained ahead: codes of a slice that a network decodes at any point, with a denoising loss.",
+        coordinate.fit("coordinate"),
+        coordinate.presets("coordinate"),
+        max_inputs=None,
+    ),
+    "liif": Method(
+        "LIIF",
+        "Baseline of the NExpR and coordinate-decoder papers: local implicit image function.",
+        coordinate.fit("liif"),
+        coordinate.presets("liif"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "edsr": Method(
+        "EDSR",
+        "Baseline of the coordinate-decoder paper: the same encoder with a convolutional upsampler for 2×.",
+        coordinate.fit("edsr"),
+        coordinate.presets("edsr"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "sinc": Method(
+        "Zero filling", "Baseline: k-space of each slice extended by zeros.", fit_zero_filling, _PLAIN,
+        max_inputs=None, is_baseline=True, needs_torch=False,
+    ),
     "nearest": Method(
         "Nearest neighbour", "Baseline: copies the nearest voxel.", fit_spline(0), _PLAIN,
         max_inputs=None, is_baseline=True, needs_torch=False,
@@ -96,6 +131,16 @@ def load_representation(path: str | Path) -> Representation:
     cls: type[Representation]
     if kind == SplineRepresentation.kind:
         cls = SplineRepresentation
+    elif kind == ZeroFillingRepresentation.kind:
+        cls = ZeroFillingRepresentation
+    elif kind == "explicit":
+        from .nexpr.representation import ExplicitRepresentation
+
+        cls = ExplicitRepresentation
+    elif kind == "decoded":
+        from .coordinate.representation import DecodedRepresentation
+
+        cls = DecodedRepresentation
     elif kind == "fourier":
         from .multicontrast.inr import FourierRepresentation
 

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
 from ..progress import SILENT, Progress
@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # a panel lists the methods before scipy and safetensors are 
     from ..forward_model import SliceProfile
     from ..labels import Prior
     from ..representation import Representation
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,7 @@ class Method:
                 f"preset {preset!r} is not known to {self.title}", f"Give one of {', '.join(self.presets)}"
             )
         chosen = self.presets[preset or next(iter(self.presets))]
-        hints = typing.get_type_hints(type(chosen))
-        values = {}
-        for name, value in (changes or {}).items():
-            if name not in hints:
-                known = ", ".join(hints) or "none"
-                raise InputError(f"setting {name!r} is not known to {self.title}", f"Its settings are: {known}")
-            values[name] = _as_type(value, hints[name], name)
-        return dataclasses.replace(chosen, **values)
+        return changed(chosen, changes or {}, self.title)
 
     def check_inputs(self, count: int) -> None:
         """Raise InputError unless the method works on `count` volumes."""
@@ -92,6 +87,24 @@ class Method:
             raise InputError(f"{self.title} needs at least {self.min_inputs} inputs, got {count}", "Name more volumes")
         if self.max_inputs is not None and count > self.max_inputs:
             raise InputError(f"{self.title} works on {self.max_inputs} input, got {count}", "Run it for each volume")
+
+
+def changed(settings: Settings, changes: Mapping[str, Any], title: str) -> Settings:
+    """A frozen dataclass with some values changed; texts are read as the setting's type.
+
+    Raises
+    ------
+    InputError
+        For a name that `title` does not know, or a value of the wrong type.
+    """
+    hints = typing.get_type_hints(type(settings))
+    values = {}
+    for name, value in changes.items():
+        if name not in hints:
+            known = ", ".join(hints) or "none"
+            raise InputError(f"setting {name!r} is not known to {title}", f"Its settings are: {known}")
+        values[name] = _as_type(value, hints[name], name)
+    return dataclasses.replace(settings, **values)  # type: ignore[type-var]
 
 
 def _as_type(value: Any, hint: Any, name: str) -> Any:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...progress import Progress
+from ...volume import Volume
 
 STEPS_PER_UPDATE = 25
 
@@ -22,14 +24,18 @@ class Tracker:
     progress: Progress
     images: int
     seconds_each: float | None
+    preview: Callable[[], Volume]
     cut: bool = False
     """Whether the time limit ended a fit."""
     _done: dict[int, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
 
     def update(self, image: int, done: float, **metrics: float) -> None:
-        """Tell how far one image is, 0 to 1."""
-        self._done[image] = done
-        self.progress.update(sum(self._done.values()) / self.images, **metrics)
+        """Tell how far one image is, 0 to 1, and show the whole from time to time."""
+        with self._lock:
+            self._done[image] = done
+            self.progress.update(sum(self._done.values()) / self.images, **metrics)
+            self.progress.preview(self.preview)
 
 
 @dataclass

@@ -26,6 +26,8 @@ from .segmentation import log_likelihood, posterior
 
 # points evaluated at once: their activations stay in the processor's cache
 POINTS_AT_ONCE = 1 << 13
+# a preview has about so many voxels
+PREVIEW_VOXELS = 100_000
 
 
 @dataclass
@@ -57,10 +59,11 @@ def make_network(
         return Fr(dims, settings, pixels)
     if isinstance(settings, kinds.SirenSettings):
         return Siren.of(dims, settings, pixels, half)
+    if isinstance(settings, kinds.MfnSettings):
+        return Mfn(dims, settings, pixels)
     simple: dict[type, Callable[[int, Any], nn.Module]] = {
         kinds.ReluPeSettings: ReluPe,
         kinds.GaussSettings: Gauss,
-        kinds.MfnSettings: Mfn,
         kinds.WireSettings: Wire,
     }
     return simple[type(settings)](dims, settings)
@@ -108,6 +111,15 @@ class FieldRepresentation(Representation):
         found += self._left_on(grid)
         values = np.maximum(self.scaling.invert(found), np.float32(self.scaling.offset))
         return values[None]
+
+    def preview(self) -> Volume:
+        """The function on a grid that is quickly sampled: the volume's own, or a coarser one."""
+        grid = self.contrasts[0].grid
+        coarser = max(1.0, (grid.size / PREVIEW_VOXELS) ** (1 / 3))
+        spacing = [s if n == 1 else s * coarser for s, n in zip(grid.spacing, grid.shape)]
+        if grid.size <= PREVIEW_VOXELS:
+            spacing = [s if axis == self.across else s / 2 for axis, s in enumerate(spacing)]
+        return self.sample(grid.with_spacing(spacing))[0]
 
     def probabilities(self, grid: Grid) -> np.ndarray:
         """See :class:`Representation`; and :mod:`segmentation` for what they are made of."""

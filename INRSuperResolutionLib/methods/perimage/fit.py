@@ -14,7 +14,7 @@ from ...labels import automatic_prior
 from ...volume import Volume
 from ..base import FitContext
 from .descent import Tracker
-from .field import FieldRepresentation, Part
+from .field import FieldRepresentation
 from .image import FitOfImage, FitOfSeco
 from .pixels import Frame, Pixels, parts_of_voxels
 from .settings import DIMENSIONS, FieldSettings, SecoSettings
@@ -51,7 +51,7 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
         shares = list(np.moveaxis(prior.probabilities, axis + 1, 0)) if slice_wise else [prior.probabilities]
     workers = min(len(images), torch.get_num_threads()) if context.device == "cpu" else 1
     each = None if context.max_seconds is None else context.max_seconds * workers / len(images)
-    tracker = Tracker(context.progress, len(images), each)
+    tracker = Tracker(context.progress, len(images), each, representation.preview)
     parts = parts_of_voxels(volume, frame.axes, context.profiles[0], context.finest)
 
     def make_fit(number: int) -> FitOfImage | None:
@@ -66,15 +66,20 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
     # all networks are made before the fits run side by side, so that the same seed gives the same bits
     fits = [make_fit(n) for n in range(len(images))]
 
-    def run(fit: FitOfImage | None) -> Part | None:
-        return None if fit is None else fit.run()
+    representation.parts = [None if f is None else f.draft() for f in fits]
+
+    def run(number: int) -> None:
+        fit = fits[number]
+        if fit is not None:
+            representation.parts[number] = fit.run()
 
     if slice_wise and context.device == "cpu":
         # a core for each slice: their products are too small to share between cores
         with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as threads:
-            representation.parts = list(threads.map(run, fits))
+            list(threads.map(run, range(len(fits))))
     else:
-        representation.parts = [run(f) for f in fits]
+        for number in range(len(fits)):
+            run(number)
     networks = [part.network for part in representation.parts if part is not None]
     representation.provenance.update(
         parameters=sum(p.numel() for network in networks for p in network.parameters()),

@@ -26,6 +26,8 @@ CLASS_BATCH = 256
 CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
 CLASS_TIME = 0.1
+# the conditioner takes part in every so many steps
+CONDITIONS_EVERY = 4
 # class probabilities of more points than this are not kept, but found again at each step
 MOST_KEPT = 1 << 28
 
@@ -65,6 +67,10 @@ class FitOfImage:
             torch.manual_seed(context.seed + number)
             dims = len(pixels.shape)
             self.network = make_network(settings, dims, self.classes, pixels.frame.pixels, half).to(self.device)
+
+    def draft(self) -> Part:
+        """The network as it stands, for previews."""
+        return Part(self.network, None, self.present())
 
     def run(self) -> Part:
         """Fit; returns the network and what it leaves of the samples."""
@@ -138,6 +144,8 @@ class FitOfSeco(FitOfImage):
     ) -> None:
         self._present: np.ndarray | None = None
         self._kept: Tensor | None = None
+        self._conditions: Tensor | None = None
+        self._calls = 0
         if shares is not None:
             flat = shares.reshape(len(shares), -1)[:, pixels.used.numpy()]
             self._present = np.flatnonzero(flat.any(axis=1))  # an image needs only the classes that it shows
@@ -185,9 +193,17 @@ class FitOfSeco(FitOfImage):
         else:
             with torch.no_grad():
                 shares = network.probabilities(x)
-        conditions = network.conditions()
+        # p, q, r, s change slowly: in between, a step costs what it costs SIREN
+        turn = settings.joint or self._calls % CONDITIONS_EVERY == 0
+        self._calls += 1
+        if turn or self._conditions is None:
+            conditions = network.conditions()
+            self._conditions = conditions.detach()
+        else:
+            conditions = self._conditions
         loss = self.misfit(network.values(x, shares, conditions), chosen)
-        loss = loss + settings.penalty * network.penalty(conditions)
+        if turn:
+            loss = loss + settings.penalty * network.penalty(conditions)
         if settings.joint and self._present is not None:
             loss = loss + settings.beta * self._confusion(shares, chosen)
         return loss

@@ -28,48 +28,27 @@ def each(layers: nn.ModuleList) -> list[nn.Linear]:
 
 
 class SineLayer(torch.autograd.Function):
-    """sin(a·(u Wᵀ) + π E): one sine layer with an amplitude a for each point and a phase for each class.
+    """sin(u Wᵀ + b): a layer that keeps only its phase and finds the cosine from it again.
 
-    Two products and one pass over the activations, so that the conditioned layer costs hardly more
-    than a plain one. The backward pass recomputes the cosine from the phase.
-
-    Inputs: u (n, in), W (out, in), E (classes, out), a (n, 1), π (n, classes); with a = π = None it is
-    SIREN's layer, and E has the shape (out,).
+    Inputs: u (n, in), W (out, in), b (out,), and the type of the result (None: that of u).
     """
 
     @staticmethod
-    def forward(ctx, u, weight, phase, amplitude, shares, half):  # type: ignore[no-untyped-def]
+    def forward(ctx, u, weight, phase, kind):  # type: ignore[no-untyped-def]
         w = weight.to(u.dtype)
-        scaled = u if amplitude is None else u * amplitude.to(u.dtype)
-        z = scaled @ w.T
-        if shares is None:
-            z += phase
-        else:
-            z.addmm_(shares.to(z.dtype), phase.to(z.dtype))
-        if half is not None:
-            z = z.to(half)
-        ctx.save_for_backward(u, scaled, w, phase, amplitude, shares, z)
+        z = u @ w.T
+        z += phase
+        z = z.to(kind or u.dtype)
+        ctx.save_for_backward(u, w, z)
         return torch.sin(z)
 
     @staticmethod
     def backward(ctx, gradient):  # type: ignore[no-untyped-def]
-        u, scaled, w, phase, amplitude, shares, z = ctx.saved_tensors
+        u, w, z = ctx.saved_tensors
         of_z = torch.cos(z).mul_(gradient)
-        of_u = of_amplitude = of_shares = None
-        if ctx.needs_input_grad[0] or ctx.needs_input_grad[3]:
-            of_u = of_z.to(w.dtype) @ w
-            if ctx.needs_input_grad[3]:
-                of_amplitude = torch.linalg.vecdot(of_u, u).float()[:, None]
-            if amplitude is not None:
-                of_u = of_u * amplitude.to(of_u.dtype)
-        of_weight = (of_z.T.to(scaled.dtype) @ scaled).float()
-        if shares is None:
-            of_phase = of_z.sum(0, dtype=torch.float32)
-        else:
-            of_phase = (shares.to(of_z.dtype).T @ of_z).float()
-            if ctx.needs_input_grad[4]:
-                of_shares = (of_z @ phase.to(of_z.dtype).T).float()
-        return of_u, of_weight, of_phase, of_amplitude, of_shares, None
+        of_u = of_z.to(w.dtype) @ w if ctx.needs_input_grad[0] else None
+        of_weight = (of_z.T.to(u.dtype) @ u).float()
+        return of_u, of_weight, of_z.sum(0, dtype=torch.float32), None
 
 
 class Siren(nn.Module):
@@ -119,9 +98,7 @@ class Siren(nn.Module):
         """All outputs; (n, dims) → float32 (n, outputs)."""
         u = x
         for n, (layer, omega) in enumerate(zip(each(self.layers), self.omegas)):
-            u = SineLayer.apply(
-                u, omega * layer.weight, omega * layer.bias, None, None, None if n else self.hidden_type
-            )
+            u = SineLayer.apply(u, omega * layer.weight, omega * layer.bias, None if n else self.hidden_type)
         return functional.linear(u, self.last.weight.to(u.dtype)).float() + self.last.bias
 
 
@@ -159,9 +136,12 @@ class Gauss(nn.Module):
 
 
 class Mfn(nn.Module):
-    """FourierNet: Fathony et al. 2021 (256 wide, 3 products, input scale 256, Adam 1e-2): z ← (W z + b) ∘ sin(Ω x + φ)."""
+    """FourierNet, z ← (W z + b) ∘ sin(Ω x + φ): Fathony et al. 2021.
 
-    def __init__(self, dims: int, settings: MfnSettings) -> None:
+    Theirs: 256 wide, 3 products, input scale 256 for 512 pixels, Adam 1e-2.
+    """
+
+    def __init__(self, dims: int, settings: MfnSettings, pixels: float) -> None:
         super().__init__()
         width = settings.width
         self.filters = nn.ModuleList(nn.Linear(dims, width) for _ in range(settings.products + 1))
@@ -169,7 +149,7 @@ class Mfn(nn.Module):
         self.last = nn.Linear(width, 1)
         with torch.no_grad():
             for filter_ in each(self.filters):
-                filter_.weight.mul_(settings.input_scale / math.sqrt(len(self.filters)))
+                filter_.weight.mul_(settings.input_scale * pixels / math.sqrt(len(self.filters)))
                 filter_.bias.uniform_(-math.pi, math.pi)
             for layer in each(self.layers):
                 layer.weight.uniform_(-(width**-0.5), width**-0.5)
@@ -182,8 +162,9 @@ class Mfn(nn.Module):
 
 
 class Wire(nn.Module):
-    """Complex Gabor wavelets exp(jωz − |sz|²): Saragadam et al. 2023 (ω = 20, s = 10, 256/√2 complex neurons, Adam 5e-3).
+    """Complex Gabor wavelets exp(jωz − |sz|²): Saragadam et al. 2023.
 
+    Theirs: ω = 20, s = 10, 256/√2 complex neurons, Adam 5e-3; narrower wavelets suit smaller images.
     Complex numbers are pairs of real ones here: complex products and exponentials are slow on CPUs.
     """
 

@@ -59,7 +59,7 @@ class SecoSettings(SirenSettings):
     """Weight of the class network's cross-entropy in the joint loss."""
     penalty: float = 0.04
     """Weight of the penalty on negative p, q, r, s."""
-    conditioner_rate: float = 1e-3
+    conditioner_rate: float = 3e-3
     """Adam's rate for the conditioner."""
     class_width: int = 64
     """Width of the class network."""
@@ -75,7 +75,7 @@ class SecoSettings(SirenSettings):
 class ReluPeSettings(FieldSettings):
     """Fourier features and ReLU layers: Tancik et al. 2020, their 2D image experiments."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     width: int = 256
     layers: int = 4
     """ReLU layers."""
@@ -88,7 +88,7 @@ class ReluPeSettings(FieldSettings):
 class GaussSettings(FieldSettings):
     """Gaussian activations: Ramasinghe and Lucey 2022."""
 
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-3
     width: int = 256
     layers: int = 4
     """Gaussian layers."""
@@ -100,24 +100,25 @@ class GaussSettings(FieldSettings):
 class MfnSettings(FieldSettings):
     """Multiplicative filter network: Fathony et al. 2021, the FourierNet of their image experiments."""
 
-    learning_rate: float = 1e-2
+    learning_rate: float = 1e-3
     width: int = 256
     products: int = 3
     """Products of a linear layer with a sine filter."""
-    input_scale: float = 256.0
-    """Spread of the filters' frequencies, shared between the filters."""
+    input_scale: float = 0.5
+    """Spread of the filters' frequencies for each pixel along the longest side (256 for the paper's 512), shared
+    between the filters."""
 
 
 @dataclass(frozen=True)
 class WireSettings(FieldSettings):
     """Complex Gabor wavelets: Saragadam et al. 2023."""
 
-    learning_rate: float = 5e-3
+    learning_rate: float = 2e-3
     width: int = 256
     """Real width; 1/√2 of it complex neurons."""
     hidden_layers: int = 2
-    omega: float = 20.0
-    scale: float = 10.0
+    omega: float = 10.0
+    scale: float = 5.0
     """s of exp(jωz − |sz|²)."""
 
 
@@ -125,6 +126,7 @@ class WireSettings(FieldSettings):
 class FrSettings(SirenSettings):
     """SIREN whose hidden weights are sums of fixed cosines: Shi et al. 2024."""
 
+    learning_rate: float = 1e-4
     frequencies: int = 16
     """Frequencies above 1, and as many below."""
     phases: int = 16

@@ -1,0 +1,51 @@
+"""Settings of the coordinate decoder and its baselines; no torch, so that a panel can show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CoordinateSettings:
+    """How trained weights are used."""
+
+    weights: str = "coordinate"
+    """Name of shipped weights, or a file."""
+    check: bool = True
+    """Compare with zero filling on the input made coarser once more, and fall back to it where it is better."""
+
+
+@dataclass(frozen=True)
+class CoordinateArchitecture:
+    """The network; the defaults are those of the shipped weights."""
+
+    features: int = 32
+    """Channels of the encoder (the paper: 64)."""
+    blocks: int = 8
+    """Residual blocks of the encoder (the paper: 16)."""
+    width: int = 256
+    """Width of the decoder's layers."""
+    layers: int = 5
+    """Layers of the decoder."""
+    unfold: bool = False
+    """The decoder sees the 3 × 3 codes around each pixel, as in LIIF."""
+    cell: bool = False
+    """The decoder is told the size of the fine pixels, as in LIIF."""
+
+
+@dataclass(frozen=True)
+class UpsamplerArchitecture:
+    """EDSR with its convolutional upsampler."""
+
+    features: int = 32
+    """Channels of the encoder (the paper: 64)."""
+    blocks: int = 8
+    """Residual blocks of the encoder (the paper: 16)."""
+    factor: int = 2
+    """The one scale it makes; other grids are interpolated from there."""
+
+
+PAPER_ENCODER = CoordinateArchitecture(features=64, blocks=16)
+LIIF_ARCHITECTURE = CoordinateArchitecture(unfold=True, cell=True)
+PAPER_LIIF = CoordinateArchitecture(features=64, blocks=16, unfold=True, cell=True)
+PAPER_UPSAMPLER = UpsamplerArchitecture(features=64, blocks=16)

@@ -1,0 +1,1 @@
+"""Training ahead: ``inrsr train``. Nothing here is needed to use weights."""

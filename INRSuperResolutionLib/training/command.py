@@ -1,0 +1,118 @@
+"""``inrsr train``: arguments, and the checks before the first step."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+from ..job import DEVICES
+from ..methods.base import changed
+from ..methods.networks import ARCHITECTURES
+from ..progress import Event, Progress
+
+SECONDS_BETWEEN_LINES = 20.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``inrsr train``."""
+    parser.add_argument("method", metavar="METHOD", help=", ".join(ARCHITECTURES))
+    parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from; never what is tested on")
+    parser.add_argument("--output", required=True, metavar="WEIGHTS.safetensors")
+    end = parser.add_mutually_exclusive_group()
+    end.add_argument("--steps", type=int, metavar="N", help="end after this many steps (default: 10000)")
+    end.add_argument("--minutes", type=float, metavar="M", help="end after this time")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the output")
+    parser.add_argument("--validate", nargs="+", default=[], metavar="VOLUME", help="volumes to look at on the way")
+    parser.add_argument("--start", metavar="WEIGHTS", help="weights to start from, of any method with the same encoder")
+    parser.add_argument("--preset", default="fast", help="size of the network: fast or paper (default: %(default)s)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of network, training or data"
+    )
+    parser.add_argument("--half", action="store_true", help="write float16 weights: half the size")
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quiet", action="store_true", help="no lines on the way")
+
+
+def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
+    """Check the arguments, train, and say what came out."""
+    if options.method not in ARCHITECTURES:
+        raise InputError(f"method {options.method!r} is not trained ahead", f"Give one of {', '.join(ARCHITECTURES)}")
+    presets = ARCHITECTURES[options.method]
+    if options.preset not in presets:
+        raise InputError(f"preset {options.preset!r} is not known", f"Give one of {', '.join(presets)}")
+    output = Path(options.output)
+    if output.suffix != ".safetensors":
+        raise InputError(f"{output}: a weights file ends in .safetensors", "Rename it")
+    if not output.absolute().parent.is_dir():
+        raise InputError(f"the folder {output.absolute().parent} does not exist", "Make it first")
+    for name in ("steps", "minutes", "threads"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise InputError(f"--{name} {value:g} is not positive", "Give a number above 0")
+    both = {str(Path(v).resolve()) for v in options.volumes} & {str(Path(v).resolve()) for v in options.validate}
+    if both:
+        raise InputError(f"{both.pop()} is trained and validated on", "Keep them apart")
+
+    from ..run import resolve_device
+
+    device = resolve_device(options.device)
+    import torch
+
+    from .data import DataSettings
+    from .loop import Training, TrainingSettings
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    parts: list[Any] = [presets[options.preset], TrainingSettings(), DataSettings()]
+    for name, value in changes.items():
+        holders = [n for n, part in enumerate(parts) if name in {f.name for f in dataclasses.fields(part)}]
+        if not holders:
+            known = ", ".join(f.name for part in parts for f in dataclasses.fields(part))
+            raise InputError(f"setting {name!r} is not known to the training of {options.method}", f"Known are {known}")
+        parts[holders[0]] = changed(parts[holders[0]], {name: value}, options.method)
+    architecture, settings, data = parts
+    steps = options.steps if options.minutes is None else None
+    training = Training(
+        options.method,
+        architecture,
+        options.volumes,
+        output,
+        settings=settings,
+        data=data,
+        validation=options.validate,
+        steps=steps or (None if options.minutes else 10000),
+        minutes=options.minutes,
+        resume=options.resume,
+        start=options.start,
+        half=options.half,
+        device=device,
+        seed=options.seed,
+        progress=Progress(None if options.quiet else Lines()),
+    )
+    told = training.run()
+    if training.team.rank == 0:
+        print(json.dumps({k: told[k] for k in ("method", "step", "seconds", "parameters", "last")}))
+
+
+class Lines:
+    """A line every few seconds on stderr."""
+
+    def __init__(self) -> None:
+        self._last = time.perf_counter()
+
+    def __call__(self, event: Event) -> None:
+        if event["event"] != "progress" or time.perf_counter() - self._last < SECONDS_BETWEEN_LINES:
+            return
+        self._last = time.perf_counter()
+        metrics = event.get("metrics") or {}
+        loss = metrics.get("loss") if isinstance(metrics, dict) else None
+        told = f"  loss {loss:.4f}" if loss is not None else ""
+        print(f"{event['stage']}: {float(str(event['fraction'])):.1%}{told}", file=sys.stderr, flush=True)

@@ -1,0 +1,317 @@
+"""The training loop of the networks that are trained ahead (NExpR, the coordinate decoder and its baselines).
+
+Each step draws its examples with a generator of its own, made from the seed and the number of the step.
+So a training that was killed and goes on from its checkpoint gives the same weights, bit for bit on a
+CPU, as one that was not; and several processes (``torchrun``) draw different examples without talking.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+
+from ..errors import InputError
+from ..methods.encoder import parameters_of
+from ..methods.multicontrast.guided import has_bfloat16
+from ..methods.networks import Architecture, make_network
+from ..progress import SILENT, Progress
+from ..weights import load_weights, save_weights
+from .checkpoint import load_checkpoint, save_checkpoint
+from .curves import write_curves
+from .data import DataSettings, Example, SliceSet, make_example
+from .denoise import DENOISERS
+
+# the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
+RANGE = 5.0
+# a rare steep batch must not undo what was learned
+LARGEST_GRADIENT = 1.0
+# the generators of the validation examples must differ from those of any step
+VALIDATION = 1 << 40
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How long and how fast to learn."""
+
+    batch: int = 4
+    """Crops in one step of each process."""
+    learning_rate: float = 1e-3
+    """AdamW's highest rate; it rises over the first steps and falls to 0 as a cosine."""
+    weight_decay: float = 1e-5
+    """AdamW's decay; the frequencies have none."""
+    warmup: int = 200
+    """Steps over which the rate rises."""
+    denoise_weight: float = 0.0
+    """λ of the denoising loss; 0 for the L1 loss alone."""
+    denoise_sigma: float = 0.03
+    """Strength of the denoiser: noise level as a part of the image's range."""
+    denoiser: str = "nl-means"
+    """What the denoising loss compares with: ``nl-means``, ``tv``."""
+    every: int = 500
+    """Steps between checkpoints, validations and lines of the log."""
+    validation_examples: int = 48
+    """Crops of the validation volumes that are looked at."""
+    patience: int = 0
+    """Stop after this many validations without a lower loss; 0 for never."""
+    mixed_precision: bool = True
+    """bfloat16 products where the device has them."""
+
+    def __post_init__(self) -> None:
+        if self.denoiser not in DENOISERS:
+            raise InputError(f"denoiser {self.denoiser!r} is not known", f"Give one of {', '.join(DENOISERS)}")
+        if self.batch < 1 or self.every < 1:
+            raise InputError("batch and every must be at least 1", "Give positive numbers")
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process among those that ``torchrun`` has started."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def join(cls, device: str) -> Team:
+        """Meet the others, if there are any."""
+        if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+            return cls()
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace tensors by their mean over all processes."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.all_reduce(tensor)
+                tensor /= self.size
+
+
+class Training:
+    """One training of one network; :meth:`run` does it.
+
+    Parameters
+    ----------
+    method, architecture
+        What is trained.
+    volumes, validation
+        Files, as :func:`volume_io.read` takes them.
+    output
+        The weights file; the checkpoint, the log (CSV) and its picture (PNG) lie beside it.
+    steps, minutes
+        One of them is given: where the training ends.
+    resume
+        Go on from the checkpoint.
+    start
+        A weights file whose tensors are taken where names and shapes are the same.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        architecture: Architecture,
+        volumes: Sequence[str],
+        output: Path,
+        *,
+        settings: TrainingSettings,
+        data: DataSettings,
+        validation: Sequence[str] = (),
+        steps: int | None = None,
+        minutes: float | None = None,
+        resume: bool = False,
+        start: str | None = None,
+        half: bool = False,
+        device: str = "cpu",
+        seed: int = 0,
+        progress: Progress = SILENT,
+    ) -> None:
+        self.method, self.architecture, self.output = method, architecture, output
+        self.settings, self.data, self.device, self.seed = settings, data, device, seed
+        self.volumes, self.validation = list(volumes), list(validation)
+        self.steps, self.minutes, self.half, self.progress = steps, minutes, half, progress
+        self.team = Team.join(device)
+        torch.manual_seed(seed)
+        self.network = make_network(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if start is not None:
+            self._take(start)
+        decayed = [p for n, p in self.network.named_parameters() if n != "steps" and p.requires_grad]
+        plain = [p for n, p in self.network.named_parameters() if n == "steps" and p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": decayed}]
+        if plain:
+            groups.append({"params": plain, "weight_decay": 0.0})
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self.step, self.seconds, self.stale = 0, 0.0, 0
+        self.log: list[dict[str, float]] = []
+        self.checkpoint = output.with_suffix(".checkpoint")
+        if resume:
+            self._resume()
+
+    def _take(self, start: str) -> None:
+        """Start from what fits of other weights: usually the encoder of another method."""
+        tensors = load_weights(start, None).tensors
+        own = self.network.state_dict()
+        fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+        if not fitting:
+            raise InputError(f"{start} has no layer of this network", "Give weights with an encoder of the same size")
+        self.network.load_state_dict({**own, **fitting})
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree on with this training."""
+        return {
+            "method": self.method,
+            "architecture": dataclasses.asdict(self.architecture),
+            "settings": dataclasses.asdict(self.settings),
+            "data": dataclasses.asdict(self.data),
+            "volumes": [Path(v).name for v in self.volumes],
+            "steps": self.steps,
+            "seed": self.seed,
+            "processes": self.team.size,
+        }
+
+    def _resume(self) -> None:
+        if not self.checkpoint.is_file():
+            raise InputError(f"there is no checkpoint {self.checkpoint}", "Train without --resume")
+        state = load_checkpoint(self.checkpoint, self.network, self.optimizer)
+        for name, value in self._identity().items():
+            if state["identity"].get(name) != value:
+                raise InputError(
+                    f"the checkpoint {self.checkpoint} was made with {name} = {state['identity'].get(name)}, not {value}",
+                    "Give the same settings, or train without --resume",
+                )
+        self.step, self.seconds, self.stale, self.log = (state[k] for k in ("step", "seconds", "stale", "log"))
+
+    def run(self) -> dict[str, Any]:
+        """Train, and write the weights. Returns what the model card tells of the training."""
+        with tempfile.TemporaryDirectory(prefix="inrsr-train-") as scratch:
+            self.progress.stage("read")
+            folders = [Path(scratch) / name for name in ("train", "validate")]
+            for folder in folders:
+                folder.mkdir()
+            slices = SliceSet(self.volumes, folders[0], self.progress)
+            held = SliceSet(self.validation, folders[1]) if self.validation else None
+            examples = (
+                [self._draw(held, VALIDATION + n) for n in range(self.settings.validation_examples)] if held else []
+            )
+            self.progress.stage("fit")
+            self._train(slices, examples)
+        told = {
+            **self._identity(),
+            "validation": [Path(v).name for v in self.validation],
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            "parameters": parameters_of(self.network),
+            "last": self.log[-1] if self.log else {},
+        }
+        if self.team.rank == 0:
+            architecture = dataclasses.asdict(self.architecture)
+            save_weights(self.output, self.method, architecture, told, self.network.state_dict(), self.half)
+        return told
+
+    def _train(self, slices: SliceSet, validation: Sequence[Example]) -> None:
+        started = time.perf_counter() - self.seconds
+        losses: list[float] = []
+        while (done := self._done()) < 1:
+            rate = min(1.0, (self.step + 1) / self.settings.warmup) * (1 + math.cos(math.pi * done)) / 2
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.learning_rate * rate
+            numbers = [self.step * self.settings.batch + n for n in range(self.settings.batch)]
+            examples = [self._draw(slices, n, self.team.rank) for n in numbers]
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self._loss(examples)
+            loss.backward()
+            self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+            self.optimizer.step()
+            self.step += 1
+            self.seconds = time.perf_counter() - started
+            losses.append(float(loss.detach()))
+            self.progress.update(min(1.0, self._done()), loss=losses[-1])
+            if self.step % self.settings.every == 0 or self._done() >= 1:
+                self._record(float(np.mean(losses)), rate, validation)
+                losses = []
+                if self.settings.patience and self.stale >= self.settings.patience:
+                    break
+
+    def _done(self) -> float:
+        """Part of the training that is done; all processes agree on it."""
+        if self.steps is not None:
+            return self.step / self.steps
+        assert self.minutes is not None
+        done = torch.tensor(self.seconds / (60 * self.minutes), device=self.device)
+        if self.team.size > 1:
+            distributed.broadcast(done, 0)
+        return float(done)
+
+    def _draw(self, slices: SliceSet, number: int, rank: int = 0) -> Example:
+        rng = np.random.default_rng([self.seed, number, rank])
+        return make_example(slices, self.data, rng, self.network.most_points)
+
+    def _predict(self, examples: Sequence[Example]) -> list[Tensor]:
+        """Restored crops, float32."""
+        slices = torch.from_numpy(np.stack([e.slice for e in examples]))[:, None]
+        scale = torch.tensor([e.scale for e in examples])
+        mixed = self.settings.mixed_precision and has_bfloat16(self.device)
+        found = []
+        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=mixed):
+            x = slices.to(self.device).contiguous(memory_format=torch.channels_last)
+            codes = self.network.encode(x, scale.to(self.device))
+            for example, code in zip(examples, codes):
+                rows, columns, base = (
+                    torch.from_numpy(v).to(self.device) for v in (example.rows, example.columns, example.base)
+                )
+                found.append(base + self.network.residual(code, rows, columns))
+        return found
+
+    def _loss(self, examples: Sequence[Example]) -> Tensor:
+        """L1 + λ ‖prediction − D(truth)‖² (Van Veen et al., section 3.1), images in units of their range."""
+        total = torch.zeros((), device=self.device)
+        for example, found in zip(examples, self._predict(examples)):
+            truth = torch.from_numpy(example.target).to(self.device)
+            total = total + (found - truth).abs().mean()
+            if self.settings.denoise_weight:
+                smooth = DENOISERS[self.settings.denoiser](example.target / RANGE, self.settings.denoise_sigma)
+                difference = found / RANGE - torch.from_numpy(smooth).to(self.device)
+                total = total + RANGE * self.settings.denoise_weight * difference.square().mean()
+        return total / len(examples)
+
+    @torch.no_grad()
+    def _record(self, loss: float, rate: float, validation: Sequence[Example]) -> None:
+        """Validate, and write checkpoint, log and curves."""
+        row = {"step": self.step, "seconds": round(self.seconds, 1), "rate": rate, "loss": loss}
+        if validation:
+            row.update(self._validate(validation))
+            before = [r["validation_loss"] for r in self.log]
+            self.stale = 0 if not before or row["validation_loss"] < min(before) else self.stale + 1
+        self.log.append(row)
+        if self.team.rank == 0:
+            state = {
+                "identity": self._identity(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "stale": self.stale,
+                "log": self.log,
+            }
+            save_checkpoint(self.checkpoint, self.network, self.optimizer, state)
+            write_curves(self.log, self.output)
+
+    def _validate(self, examples: Sequence[Example]) -> dict[str, float]:
+        """Loss on fixed examples, and the mean gain over the spline in dB."""
+        losses, gains = [], []
+        for example in examples:
+            found = self._predict([example])[0].cpu().numpy()
+            losses.append(float(np.abs(found - example.target).mean()))
+            errors = [float(np.mean((v - example.target) ** 2)) for v in (example.base, found)]
+            if min(errors) > 0:
+                gains.append(10 * math.log10(errors[0] / errors[1]))
+        return {"validation_loss": float(np.mean(losses)), "validation_gain_db": float(np.mean(gains or [0.0]))}

@@ -1,0 +1,69 @@
+"""What the weights that come with the library must do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import INRSuperResolutionLib as inrsr
+from INRSuperResolutionLib import Volume
+from INRSuperResolutionLib.degrade import degrade
+from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.methods.zero_filling import ZeroFilling
+from INRSuperResolutionLib.metrics import psnr
+from INRSuperResolutionLib.weights import shipped
+
+AS_IT_IS = {"check": False}
+
+
+@pytest.fixture(params=sorted(shipped()))
+def method(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def head(data_folder) -> Volume:
+    """A slice that no weights were trained on, with its surroundings cut to keep the test short."""
+    whole = inrsr.read(data_folder / "ms19_t2.nii.gz")
+    return Volume(whole.data[42:138, 60:156, 90:91], np.diag([1, 1, 8, 1.0]), name="head")
+
+
+def test_better_than_zero_filling_on_an_unseen_head(method, head):
+    """The floors that are asked for are measured on whole slices, by the acceptance measurements; here: any gain."""
+    coarse = degrade(head, "kspace", (2, 2, 1))
+    made = inrsr.fit(method, [coarse], slice_profile="none")
+    assert not any(made.provenance["zero_filled"])
+    span = float(np.percentile(head.data, 99.9))
+    restored, filled = made.sample(head.grid)[0].data, ZeroFilling(coarse)(head.grid)
+    assert psnr(restored, head.data, span) > psnr(filled, head.data, span) + 0.5
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 2.0, 2.7, 4.0, 8.0])
+@pytest.mark.parametrize("angle", [0.0, 0.6])
+def test_a_ramp_is_not_shifted(method, scale, angle):
+    """The mean shift over the inner half, in pixels of the input; asked: below 0.01."""
+    y, x = np.mgrid[:64, :72]
+    ramp = np.cos(angle) * y + np.sin(angle) * x
+    volume = Volume(ramp[..., None], np.eye(4))
+    made = inrsr.fit(method, [volume], settings=AS_IT_IS)
+    grid = volume.grid.scaled((scale, scale, 1))
+    rows, columns = ((np.arange(n) + 0.5) / scale - 0.5 for n in grid.shape[:2])
+    truth = np.cos(angle) * rows[:, None] + np.sin(angle) * columns
+    error = made.sample(grid)[0].data[..., 0] - truth
+    inner = tuple(slice(n // 4, -(n // 4)) for n in grid.shape[:2])
+    assert abs(error[inner].mean()) < 0.01  # the slope is 1 per pixel
+
+
+def test_no_borders_between_patches(head):
+    """Steps between neighbouring fine pixels are no larger across the borders of patches than within them."""
+    if "nexpr" not in shipped():
+        pytest.skip("no weights of nexpr are shipped")
+    coarse = degrade(head, "kspace", (2, 2, 1))
+    made = inrsr.fit("nexpr", [coarse], settings=AS_IT_IS)
+    factor = 8
+    grid = coarse.grid.scaled((factor, factor, 1))
+    found = (made.sample(grid)[0].data - resample(coarse, grid).data)[..., 0]
+    for axis in (0, 1):
+        steps = np.abs(np.diff(found, axis=axis)).mean(axis=1 - axis)
+        border = (np.arange(len(steps)) + 1) % (2 * factor) == 0
+        assert steps[border].mean() < 2 * steps[~border].mean()
