@@ -409,6 +409,22 @@ def test_settings_of_seco_are_all_in_the_form(slicer, panel):
     assert panel.panel.request().settings == {"dimensions": "volume"}
 
 
+def test_every_method_can_be_shown(slicer, panel):
+    from INRSuperResolutionLib.methods import METHODS
+
+    small_volume(slicer), small_volume(slicer, "FLAIR")
+    panel.enter()
+    panel.ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
+    panel.parent.show()
+    for name, method in METHODS.items():
+        panel._parameterNode.method = name
+        request = panel.panel.request()
+        assert request.method == name and panel.ui.runButton.enabled, panel.ui.runButton.toolTip
+        assert set(panel.panel.settingsForm._widgets) == set(method.presets["fast"].__dataclass_fields__)
+        assert request.settings == {} and "memory" in panel.ui.estimateLabel.text
+        assert panel.ui.segmentationSelector.visible == method.takes_labels
+
+
 def test_an_unknown_duration_is_not_told(slicer, panel, monkeypatch):
     from INRSuperResolutionModule import panel as panel_module
 
