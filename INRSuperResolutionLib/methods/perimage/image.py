@@ -161,10 +161,10 @@ class FitOfSeco(FitOfImage):
         network, settings = self.network, self.settings
         if network.classifier is None or settings.joint:
             return 0.0
-        epochs, batch = settings.class_epochs, CLASS_BATCH
+        epochs, batch, most = settings.class_epochs, CLASS_BATCH, None
         if self.pixels.is_volume:
             epochs = max(1, round(epochs * self.epochs / settings.epochs))
-            batch = self.batch
+            batch, most = self.batch, settings.volume_steps // CLASS_STEPS
         groups = [{"params": list(network.classifier.parameters()), "lr": CLASS_RATE}]
         stage = Stage(self.tracker, self.number, started, 0.0, CLASS_TIME)
         self.steps += descend(
