@@ -26,6 +26,8 @@ CLASS_BATCH = 256
 CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
 CLASS_TIME = 0.1
+# on a volume, one in so many steps is its
+CLASS_STEPS = 4
 # the conditioner takes part in every so many steps
 CONDITIONS_EVERY = 4
 # class probabilities of more points than this are not kept, but found again at each step
@@ -161,7 +163,8 @@ class FitOfSeco(FitOfImage):
         network, settings = self.network, self.settings
         if network.classifier is None or settings.joint:
             return 0.0
-        epochs, batch, most = settings.class_epochs, CLASS_BATCH, None
+        epochs, batch = settings.class_epochs, CLASS_BATCH
+        most: int | None = None
         if self.pixels.is_volume:
             epochs = max(1, round(epochs * self.epochs / settings.epochs))
             batch, most = self.batch, settings.volume_steps // CLASS_STEPS
@@ -176,7 +179,7 @@ class FitOfSeco(FitOfImage):
             CLASS_FINAL_RATE,
             self.generator,
             stage,
-            self.most_steps,
+            most,
         )
         if self.count * self.pixels.parts_in_all * network.classes <= MOST_KEPT:
             kept = self.at_all_points(network.probabilities)
