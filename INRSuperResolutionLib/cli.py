@@ -50,6 +50,12 @@ def make_parser() -> Parser:
     upscale.add_argument("method", metavar="METHOD", help="see inrsr methods")
     upscale.add_argument("inputs", nargs="+", metavar="INPUT", help="NIfTI, NRRD, MHA, or a folder with a DICOM series")
     add_output(upscale, required=False)
+    upscale.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="LABELMAP",
+        help="segmentation that guides seco: a label map, several probability maps, or auto",
+    )
     upscale.add_argument("--mask", metavar="VOLUME", help="fit only where this is above 0 (default: the foreground)")
     upscale.add_argument("--preset", default="", help="fast, balanced or paper (default: the first of the method)")
     upscale.add_argument(
@@ -118,7 +124,7 @@ def make_parser() -> Parser:
     train.set_defaults(run=lambda options: run_train(options, dict(changes_of(options.set))))
 
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, fit or raster")
+    benchmark.add_argument("name", metavar="NAME", help="arbitrary, fit, raster or seco")
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -126,9 +132,16 @@ def make_parser() -> Parser:
         "--minutes", type=float, default=10.0, help="time for each slow method (default: %(default)g)"
     )
     benchmark.add_argument(
-        "--methods", nargs="+", default=["multicontrast"], choices=("multicontrast", "joint", "single-contrast"),
-        help="networks of the paper to measure (default: multicontrast)",
-    )  # fmt: skip
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="fit: networks of the paper to measure (default: multicontrast); seco: networks (default: all)",
+    )
+    benchmark.add_argument("--tables", nargs="+", metavar="TABLE", help="seco: the tables to make (default: all)")
+    benchmark.add_argument(
+        "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"
+    )
+    benchmark.add_argument("--output", metavar="FOLDER", help="seco: where to draw the pictures")
     benchmark.add_argument("--json", action="store_true")
     add_debug(benchmark)
     benchmark.set_defaults(run=run_benchmark)
@@ -144,6 +157,10 @@ def add_output(parser: argparse.ArgumentParser, required: bool) -> None:
         required=required,
         metavar="OUT",
         help="one file for each input (NIfTI, NRRD, MHA)",
+    )
+    parser.add_argument("--labels-output", metavar="FILE", help="write the super-resolved label map (seco)")
+    parser.add_argument(
+        "--probabilities-output", metavar="FILE.nii.gz", help="write the class probabilities, as 4D NIfTI (seco)"
     )
     grid = parser.add_mutually_exclusive_group()
     grid.add_argument("--like", metavar="VOLUME", help="take exactly the grid of this volume")
@@ -239,11 +256,14 @@ def run_upscale(options: argparse.Namespace) -> None:
         method=options.method,
         inputs=options.inputs,
         outputs=options.output,
+        labels_output=options.labels_output,
+        probabilities_output=options.probabilities_output,
         preset=options.preset,
         settings={**changes_of(options.set), **({"weights": options.weights} if options.weights else {})},
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,
+        labels=options.labels,
         mask=options.mask,
         slice_profile=options.slice_profile,
         register=options.register,
@@ -263,6 +283,8 @@ def run_sample(options: argparse.Namespace) -> None:
         task="sample",
         inputs=[options.representation],
         outputs=options.output,
+        labels_output=options.labels_output,
+        probabilities_output=options.probabilities_output,
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,

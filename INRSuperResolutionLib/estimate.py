@@ -12,6 +12,7 @@ from .methods import METHODS
 from .methods.coordinate.settings import CoordinateSettings
 from .methods.multicontrast.settings import GuidedSettings, InrSettings
 from .methods.nexpr.settings import NExpRSettings
+from .methods.perimage.settings import FieldSettings
 
 # float32 results, their copy while writing, and the scratch of the consistency check (as run.check_memory)
 BYTES_PER_RESULT_VOXEL = 16
@@ -26,6 +27,8 @@ PASSES = 3
 FLOPS_PER_CORE = 2e10
 MOST_CORES = 8
 GPU_FLOPS = 2e13
+# points at which the per-image networks see a voxel
+PARTS_OF_VOXEL = 4
 # multiplications: to encode a voxel with the shipped networks, and to decode a point from four codes
 ENCODING = 3e5
 DECODING = 8e5
@@ -80,6 +83,15 @@ def estimate(
         sample = 2 * weights * flips * result_voxels / speed
         seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
         memory += BYTES_PER_INPUT_VOXEL * result_voxels
+    elif isinstance(settings, FieldSettings):
+        speed = GPU_FLOPS if on_gpu else cpu_flops()
+        weights = field_weights(settings)
+        whole = settings.dimensions == "volume" or (settings.dimensions == "auto" and min(inputs[0].shape) > 1)
+        epochs = settings.volume_epochs if whole else settings.epochs
+        fit = 2 * weights * PASSES * FOREGROUND * input_voxels * epochs * PARTS_OF_VOXEL / speed
+        sample = 2 * weights * FOREGROUND * result_voxels / speed
+        seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
+        memory += BYTES_PER_INPUT_VOXEL * input_voxels
     elif isinstance(settings, (NExpRSettings, CoordinateSettings)):
         speed = GPU_FLOPS if on_gpu else cpu_flops()
         averaged = 8 if isinstance(settings, NExpRSettings) and settings.average_flips else 1
@@ -95,6 +107,13 @@ def inr_weights(settings: InrSettings, contrasts: int) -> int:
     """Weights of the coordinate network, biases aside."""
     shared = 2 * settings.frequencies * settings.width + (settings.shared_layers - 1) * settings.width**2
     return shared + contrasts * (settings.width * settings.head_width + settings.head_width)
+
+
+def field_weights(settings: FieldSettings) -> int:
+    """About the weights of a per-image network: its square hidden layers."""
+    width: int = getattr(settings, "width", 256)
+    hidden: int = getattr(settings, "hidden_layers", 3)
+    return hidden * width**2
 
 
 def cpu_flops() -> float:

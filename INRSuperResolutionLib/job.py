@@ -41,6 +41,12 @@ class Job:
     """Spacing of the results in mm, one number or three."""
     scale: list[float] | None = None
     """How many times as many voxels along each axis, one number or three."""
+    labels: list[str] | None = None
+    """Segmentation that guides the fit: one label map, several probability maps, or ``["auto"]``."""
+    labels_output: str | None = None
+    """Where to save the super-resolved label map."""
+    probabilities_output: str | None = None
+    """Where to save the class probabilities (4D NIfTI)."""
     mask: str | None = None
     """A volume; the fit uses voxels where it is above 0."""
     slice_profile: str = "auto"
@@ -71,12 +77,12 @@ class Job:
             raise InputError(
                 f"{len(self.outputs)} outputs for {len(self.inputs)} inputs", "Name one output for each input"
             )
-        if not self.outputs and self.representation is None:
+        if not self.results():
             raise InputError("nothing would be written", "Name an output")
         written = [str(Path(p).resolve()) for p in self.results()]
         if len(set(written)) != len(written):
             raise InputError("two results have the same file name", "Give each its own")
-        clash = set(written) & {str(Path(p).resolve()) for p in self.inputs}
+        clash = set(written) & {str(Path(p).resolve()) for p in [*self.inputs, *self.label_files()]}
         if clash:
             raise InputError(f"{clash.pop()} is an input and would be overwritten", "Choose another output")
         if sum(v is not None for v in (self.like, self.spacing, self.scale)) > 1:
@@ -94,7 +100,12 @@ class Job:
 
     def results(self) -> list[str]:
         """All files that the run will write."""
-        return [*self.outputs, *(p for p in (self.representation, self.report) if p)]
+        others = (self.labels_output, self.probabilities_output, self.representation, self.report)
+        return [*self.outputs, *(p for p in others if p)]
+
+    def label_files(self) -> list[str]:
+        """The files of the segmentation; none for ``auto``."""
+        return [] if self.labels in (None, ["auto"]) else list(self.labels or [])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with the schema's name."""

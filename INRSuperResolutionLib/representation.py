@@ -68,6 +68,24 @@ class Representation(ABC):
         float32, shape (len(channels), \\*grid.shape), in the intensity scale of the inputs.
         """
 
+    def probabilities(self, grid: Grid) -> np.ndarray:
+        """Class probabilities at the centres of `grid`; float32, (classes, i, j, k).
+
+        Raises
+        ------
+        InputError
+            If the function was fitted without a segmentation.
+        """
+        raise InputError(
+            f"{self.contrasts[0].name} was fitted without a segmentation", "Use the method seco, with semantics"
+        )
+
+    def most_likely(self, probabilities: np.ndarray, grid: Grid) -> Volume:
+        """The label map of :meth:`probabilities` on `grid`: the label of the likeliest class."""
+        labels = np.array(self.provenance["labels"])[probabilities.argmax(axis=0)]
+        smallest = np.min_scalar_type(int(labels.max()))
+        return Volume(labels, grid.affine, dtype=np.dtype(smallest), name=f"{self.contrasts[0].name} labels")
+
     @abstractmethod
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and JSON-ready configuration from which :meth:`from_state` makes the function again."""

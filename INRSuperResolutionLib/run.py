@@ -17,13 +17,13 @@ from .errors import InputError, MissingError, OutOfMemory
 from .forward_model import SliceProfile
 from .grid import Grid
 from .job import Job
-from .methods import FitContext, get_method, load_representation
+from .methods import METHODS, FitContext, get_method, load_representation
 from .metrics import consistency, kspace_consistency
 from .progress import Event, Progress
 from .representation import Representation
 from .staging import Staging
 from .volume import Volume
-from .volume_io import check_writable_format, output_dtype, read, sha256, write
+from .volume_io import check_writable_format, output_dtype, read, sha256, write, write_probabilities
 
 # float32 results, their copy while writing, and the scratch of the consistency check
 BYTES_PER_RESULT_VOXEL = 16
@@ -37,6 +37,8 @@ def fit(
     preset: str = "",
     settings: dict[str, Any] | None = None,
     mask: Volume | None = None,
+    labels: Volume | Sequence[Volume] | None = None,
+    finest_spacing: float | None = None,
     slice_profile: str = "auto",
     register: bool = False,
     device: str = "auto",
@@ -56,6 +58,12 @@ def fit(
         The method's preset (its first one if empty) and what differs from it.
     mask
         The fit uses voxels where it is above 0; None for the foreground.
+    labels
+        For methods that a segmentation guides: a label map, or several probability maps; None lets
+        the method find tissue classes.
+    finest_spacing
+        The finest spacing (mm) that the function will be sampled at, if it is known: along axes that are
+        coarser, voxels average the function.
     slice_profile
         ``none``, ``boxcar``, ``gaussian``, or ``auto``: ``none`` in preset ``paper``, else decided
         from the inputs.
@@ -85,11 +93,28 @@ def fit(
         slice_profile = "none"
     if chosen.min_inputs > 1:
         check_overlap(volumes)
+    given = [labels] if isinstance(labels, Volume) else list(labels or [])
+    prior = None
+    if given:
+        check_takes_labels(method)
+        from .labels import make_prior
+
+        prior = make_prior(given, volumes[0])
     from .slice_profile import choose_profiles
 
-    profiles = choose_profiles(slice_profile, volumes)
+    profiles = choose_profiles(slice_profile, volumes, chosen.in_plane)
     progress.stage("fit")
-    representation = chosen.fit(volumes, values, FitContext(profiles, mask, device, seed, max_seconds, progress))
+    context = FitContext(
+        profiles,
+        mask=mask,
+        labels=prior,
+        finest=finest_spacing,
+        device=device,
+        seed=seed,
+        max_seconds=max_seconds,
+        progress=progress,
+    )
+    representation = chosen.fit(volumes, values, context)
     progress.update(1.0)
     progress.close()
     representation.provenance.update(
@@ -128,6 +153,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
             volumes.append(read(path))
             progress.update((n + 1) / len(job.inputs))
         mask = read(job.mask) if job.mask else None
+        labels = [read(p) for p in job.label_files()]
         grids = output_grids(job, [v.grid for v in volumes], like)
         check_memory(grids)
         representation = fit(
@@ -136,6 +162,8 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
             preset=job.preset,
             settings=job.settings,
             mask=mask,
+            labels=labels,
+            finest_spacing=min(min(g.spacing) for g in grids),
             slice_profile=job.slice_profile,
             register=job.register,
             device=job.device,
@@ -164,7 +192,15 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
                     f"{volume.name}: the result agrees with the input to {figures[-1]:.1f} dB only; compare them before use"
                 )
             progress.update(1.0)
+    if job.labels_output or job.probabilities_output:
+        progress.stage("sample")
+        probabilities = representation.probabilities(grids[0])
     progress.stage("write")
+    if job.labels_output:
+        labels_found = representation.most_likely(probabilities, grids[0])
+        write(labels_found, staging.path(job.labels_output), labels_found.dtype)
+    if job.probabilities_output:
+        write_probabilities(probabilities, grids[0].affine, staging.path(job.probabilities_output))
     for n, (result, path) in enumerate(zip(results, job.outputs)):
         write(result, staging.path(path))
         progress.update((n + 1) / (len(results) + 1))
@@ -197,6 +233,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         "consistency_db": [None if f is None else round(f, 3) for f in figures],
         "weights": made.get("weights"),
         "inputs": inputs,
+        "labels": None if made.get("labels") is None else {"values": made["labels"], "files": job.labels},
         "outputs": [
             {
                 "path": p,
@@ -219,8 +256,10 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
 
 def check_job(job: Job) -> None:
     """Raise InputError for what can be seen to be wrong before any work."""
-    for path in job.outputs:
+    for path in [*job.outputs, *([job.labels_output] if job.labels_output else [])]:
         check_writable_format(path)
+    if job.probabilities_output and not job.probabilities_output.endswith((".nii", ".nii.gz")):
+        raise InputError(f"{job.probabilities_output}: probabilities are written as 4D NIfTI", "End it in .nii.gz")
     if job.representation and not job.representation.endswith(".inr"):
         raise InputError(f"{job.representation}: a representation file ends in .inr", "Rename it")
     if job.task == "sample":
@@ -229,7 +268,18 @@ def check_job(job: Job) -> None:
         return
     method = get_method(job.method)
     method.check_inputs(len(job.inputs))
-    method.settings(job.preset, job.settings)
+    settings = method.settings(job.preset, job.settings)
+    if job.labels or job.labels_output or job.probabilities_output:
+        check_takes_labels(job.method)
+    if (job.labels_output or job.probabilities_output) and not settings.semantics:
+        raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
+
+
+def check_takes_labels(method: str) -> None:
+    """Raise InputError unless a segmentation guides the method."""
+    if not METHODS[method].takes_labels:
+        able = ", ".join(name for name, m in METHODS.items() if m.takes_labels)
+        raise InputError(f"method {method} uses no labels", f"Leave them out, or use {able}")
 
 
 def output_grids(job: Job, own: Sequence[Grid], like: Volume | None) -> list[Grid]:

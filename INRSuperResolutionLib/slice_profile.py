@@ -11,7 +11,7 @@ from .volume import Volume
 THICK_RATIO = 1.5
 
 
-def choose_profiles(choice: str, volumes: Sequence[Volume]) -> list[SliceProfile]:
+def choose_profiles(choice: str, volumes: Sequence[Volume], in_plane: bool = False) -> list[SliceProfile]:
     """The profile of each volume.
 
     Parameters
@@ -22,10 +22,13 @@ def choose_profiles(choice: str, volumes: Sequence[Volume]) -> list[SliceProfile
         averages over its thickness; else ``none``. Whether an image without a header was averaged or
         only thinned out cannot be told from its intensities: the spectra of the two overlap with
         the anatomy's own differences between directions. Say ``none`` for images that were thinned.
+    in_plane
+        Whether the method restores the plane of the slices too: a pixel averages over its area as
+        well, so that ``auto`` is always ``boxcar``.
     """
     if choice != "auto":
         return [SliceProfile(choice) for _ in volumes]
-    return [SliceProfile("boxcar" if is_acquired_in_slices(v) else "none") for v in volumes]
+    return [SliceProfile("boxcar" if in_plane or is_acquired_in_slices(v) else "none") for v in volumes]
 
 
 def is_acquired_in_slices(volume: Volume) -> bool:

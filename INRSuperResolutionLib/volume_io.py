@@ -75,8 +75,8 @@ def read(path: str | Path) -> Volume:
     return volume
 
 
-def write(volume: Volume, path: str | Path) -> None:
-    """Write NIfTI, NRRD or MetaImage, in :func:`output_dtype`.
+def write(volume: Volume, path: str | Path, dtype: np.dtype | type | None = None) -> None:
+    """Write NIfTI, NRRD or MetaImage, in `dtype` or (None) in :func:`output_dtype`.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def write(volume: Volume, path: str | Path) -> None:
     """
     path = Path(path)
     check_writable_format(path)
-    dtype = output_dtype(volume)
+    dtype = np.dtype(dtype or output_dtype(volume))
     data = volume.data
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
@@ -93,21 +93,41 @@ def write(volume: Volume, path: str | Path) -> None:
     data = data.astype(dtype)
     try:
         if suffix_of(path) in NIFTI:
-            image = nib.Nifti1Image(data, volume.affine)
-            image.header.set_xyzt_units("mm")
-            image.set_sform(volume.affine, 1)
-            axes = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
-            # the qform cannot hold a shear, so a sheared volume has none
-            image.set_qform(volume.affine, 1 if np.allclose(axes.T @ axes, np.eye(3), atol=1e-5) else 0)
-            nib.save(image, path)
+            _write_nifti(data, volume.affine, path)
         else:
             sitk.WriteImage(to_sitk(volume.replace(data=data), dtype), str(path), useCompression=True)
             sitk.ReadImage(str(path))  # ITK does not always tell of a full disk
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        raise InputError(
-            f"cannot write {path}: {reason}", "Check that the disk has room and the folder can be written to"
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def write_probabilities(probabilities: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
+    """Write class probabilities, (classes, i, j, k), as 4D NIfTI with the classes last; float32.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    try:
+        _write_nifti(np.moveaxis(probabilities, 0, -1).astype(np.float32), affine, Path(path))
+    except OSError as error:
+        raise _cannot_write(Path(path), error) from error
+
+
+def _write_nifti(data: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(affine, 1)
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    # the qform cannot hold a shear, so a sheared volume has none
+    image.set_qform(affine, 1 if np.allclose(axes.T @ axes, np.eye(3), atol=1e-5) else 0)
+    nib.save(image, path)
+
+
+def _cannot_write(path: Path, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
+    return InputError(f"cannot write {path}: {reason}", "Check that the disk has room and the folder can be written to")
 
 
 def write_atomically(volume: Volume, path: str | Path) -> None:

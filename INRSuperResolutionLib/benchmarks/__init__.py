@@ -8,9 +8,11 @@ from collections.abc import Callable
 from .arbitrary import benchmark_arbitrary
 from .fit import benchmark_fit
 from .raster import benchmark_raster
+from .seco import benchmark_seco
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "arbitrary": benchmark_arbitrary,
     "fit": benchmark_fit,
     "raster": benchmark_raster,
+    "seco": benchmark_seco,
 }

@@ -47,7 +47,7 @@ def benchmark_fit(options: argparse.Namespace) -> None:
     minutes = 60.0 * options.minutes
     runs: list[tuple[str, str, float | None]] = [("linear", "", None), ("cubic", "", None)]
     runs += [("multicontrast", "fast", limit) for limit in FAST_SECONDS]
-    runs += [(method, "paper", minutes) for method in options.methods]
+    runs += [(method, "paper", minutes) for method in options.methods or ["multicontrast"]]
     rows = []
     if not options.json:
         print(" ".join(f"{c:>15}" for c in COLUMNS))

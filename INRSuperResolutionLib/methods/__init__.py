@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..representation import Contrast, Representation, read_state
-from . import coordinate, multicontrast, nexpr
+from . import coordinate, multicontrast, nexpr, perimage
 from .base import FitContext, Method
 from .interpolation import InterpolationSettings, SplineRepresentation, fit_spline
 from .zero_filling import ZeroFillingRepresentation, fit_zero_filling
@@ -24,6 +24,14 @@ METHODS: dict[str, Method] = {
         multicontrast.PRESETS,
         min_inputs=2,
         max_inputs=None,
+    ),
+    "seco": Method(
+        "SeCo-INR",
+        "One scan and a segmentation of it (or none: tissue classes are found); restores a slice in its plane, too.",
+        perimage.fit,
+        perimage.SECO_PRESETS,
+        takes_labels=True,
+        in_plane=True,
     ),
     "single-contrast": Method(
         "Single-contrast INR",
@@ -42,6 +50,24 @@ METHODS: dict[str, Method] = {
         max_inputs=None,
         is_baseline=True,
     ),
+    **{
+        name: Method(
+            title,
+            f"Baseline of the SeCo-INR paper: {what}, fitted to one image.",
+            perimage.fit,
+            perimage.BASELINE_PRESETS[name],
+            is_baseline=True,
+            in_plane=True,
+        )
+        for name, title, what in (
+            ("siren", "SIREN", "a network of sines"),
+            ("relu-pe", "ReLU with Fourier features", "Gaussian Fourier features and ReLU layers"),
+            ("gauss", "Gauss", "a network of Gaussian activations"),
+            ("mfn", "MFN", "a multiplicative filter network"),
+            ("wire", "WIRE", "a network of complex Gabor wavelets"),
+            ("fr", "FR", "a SIREN with Fourier-reparameterised weights"),
+        )
+    },
     "nexpr": Method(
         "NExpR",
         "Trained ahead: an explicit function for each patch of a slice, drawn at any scale in milliseconds.",
@@ -119,6 +145,10 @@ def load_representation(path: str | Path) -> Representation:
         from .multicontrast.inr import FourierRepresentation
 
         cls = FourierRepresentation
+    elif kind == "field":
+        from .perimage.field import FieldRepresentation
+
+        cls = FieldRepresentation
     elif kind == "guided":
         from .multicontrast.guided import GuidedRepresentation
 

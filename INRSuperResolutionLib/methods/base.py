@@ -14,6 +14,7 @@ from ..volume import Volume
 
 if TYPE_CHECKING:  # a panel lists the methods before scipy and safetensors are installed
     from ..forward_model import SliceProfile
+    from ..labels import Prior
     from ..representation import Representation
 
 Settings = TypeVar("Settings")
@@ -27,6 +28,10 @@ class FitContext:
     """For each volume, how its slices average the field."""
     mask: Volume | None = None
     """Fit only where this is above 0; None for the foreground."""
+    labels: Prior | None = None
+    """Classes of the voxels of the (first) volume; None lets a method that needs them find some."""
+    finest: float | None = None
+    """The finest spacing (mm) of the results, if it is known already."""
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``mps``; there."""
     seed: int = 0
@@ -49,6 +54,10 @@ class Method:
     """None for any number."""
     is_baseline: bool = False
     needs_torch: bool = True
+    takes_labels: bool = False
+    """Whether a segmentation guides it."""
+    in_plane: bool = False
+    """Whether it restores also the plane of the slices, whose pixels are then means over their area."""
 
     def settings(self, preset: str = "", changes: Mapping[str, Any] | None = None) -> Any:
         """The settings of a preset, with some changed.

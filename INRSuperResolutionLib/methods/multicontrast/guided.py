@@ -8,8 +8,8 @@ every contrast c the continuous function
 
     f_c(x) = spline_c(x) + r_c(x),
 
-where the spline gives the samples back through the slice profile and the residual r_c is a small
-stencil of convolutions, of a fixed step in mm, around x. Its inputs (splines of all contrasts, and
+where the residual r_c is a small stencil of convolutions, of a fixed step in mm, around x, and the
+spline gives back through the slice profile what r_c leaves of the samples: so f_c agrees with them. Its inputs (splines of all contrasts, and
 where x lies within its slice) are defined everywhere, so r_c is too; on a lattice that has the
 stencil's step it is computed as a convolution. The first and last convolution are a contrast's own,
 those between are shared: the split heads of the multi-contrast INR (McGinnis et al. 2023) over one
@@ -32,6 +32,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from ...device import has_bfloat16
 from ...errors import InputError
 from ...forward_model import SliceProfile
 from ...grid import Grid
@@ -361,6 +362,8 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
         if step % 5 == 0:
             context.progress.update(done, loss=sum(loss for loss, _ in found) / len(found))
             context.progress.preview(representation.preview)
+    context.progress.update(1.0)
+    representation.agree_with_samples()
     representation.provenance.update(
         parameters=sum(p.numel() for p in network.parameters()), steps=step, stopped_by=stopped_by
     )
@@ -386,6 +389,7 @@ class GuidedRepresentation(Representation):
         # uneven slices are made even first: the stencil takes them to be alike
         even = [v if v.slice_positions is None else resample(v, v.grid) for v in volumes]
         self._scans = [Scan(v, p) for v, p in zip(even, profiles)]
+        self._bases = list(self._scans)
         self.targets = [Target(self._scans, n) for n in range(len(even))]
         channels = [target.channels for target in self.targets]
         self.network = Network(channels, settings.width, settings.depth).to(device)
@@ -399,6 +403,21 @@ class GuidedRepresentation(Representation):
         """The network on inputs (n, channels, h, w), float32."""
         with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._mixed):
             return self.network(x.contiguous(memory_format=torch.channels_last), channel).float()
+
+    def agree_with_samples(self) -> None:
+        """Take out of the splines what the residuals add to the slices' averages."""
+        for target in self.targets:
+            scan = target.scan
+            step, size = target.steps()[scan.thick], scan.volume.shape[scan.thick]
+            lattice: list[np.ndarray] = [np.arange(n, dtype=np.float64) for n in scan.volume.shape]
+            ends = 0.5 / step + MARGIN
+            lattice[scan.thick] = step * np.arange(-math.ceil(ends), math.ceil((size - 1) / step + ends) + 1)
+            count, first = len(lattice[scan.thick]), lattice[scan.thick][0]
+            slices = sum(w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in zip(*scan.taps()))
+            average = torch.from_numpy((slices @ cubic_prefilter(count)).astype(np.float32))
+            residual = torch.movedim(self._residual_on(target, lattice), scan.thick, 0)
+            added = torch.movedim(torch.tensordot(average, residual, dims=1), 0, scan.thick)
+            self._bases[target.channel] = scan.with_data(scan.data - added)
 
     def preview(self) -> Volume:
         """The first contrast, sharpened on every fourth plane: quick, and shows how the slices fill."""
@@ -416,19 +435,17 @@ class GuidedRepresentation(Representation):
 
     def _evaluate(self, grid: Grid, channel: int) -> np.ndarray:
         target = self.targets[channel]
-        scan, volume = target.scan, target.scan.volume
+        scan, volume = self._bases[channel], target.scan.volume
         axes = axis_map(grid, volume.affine)
         if axes is not None:
             coordinates = [c for _, c in axes]
             outside = _any_along([is_outside(c, n) for c, n in zip(coordinates, volume.shape)])
             values = scan.on_axes(coordinates)
-            runs = self._runs(target, coordinates)
-            if runs is None:
+            if self._runs(target, coordinates) is None:
                 index = np.stack(np.meshgrid(*coordinates, indexing="ij"))
                 values += self._interpolated_residual(target, index, grid.spacing)
             else:
-                for box in itertools.product(*runs):
-                    values[box] += self._residual(target, [c[part] for c, part in zip(coordinates, box)])
+                values += self._residual_on(target, coordinates)
             order = np.argsort([source for source, _ in axes]).tolist()
             values, outside = values.permute(*order), outside.transpose(order)
         else:
@@ -468,14 +485,19 @@ class GuidedRepresentation(Representation):
             lattice.append(scale * np.arange(low, max(high, low) + 1))
             offsets.append(low)
             scales.append(scale)
-        runs = self._runs(target, lattice)
-        assert runs is not None, "our own lattice has the stencil's step"
-        residual = torch.zeros([len(c) for c in lattice])
-        for box in itertools.product(*runs):
-            residual[box] = self._residual(target, [c[part] for c, part in zip(lattice, box)])
+        residual = self._residual_on(target, lattice)
         shape = (3, *[1] * (index.ndim - 1))
         at = index / np.reshape(scales, shape) - np.reshape(offsets, shape)
         return torch.from_numpy(ndimage.map_coordinates(residual.numpy(), at, order=3, mode="nearest"))
+
+    def _residual_on(self, target: Target, coordinates: list[np.ndarray]) -> Tensor:
+        """r_c on a lattice that :meth:`_runs` can take apart."""
+        runs = self._runs(target, coordinates)
+        assert runs is not None, "the lattice is made of lattices with the stencil's step"
+        residual = torch.zeros([len(c) for c in coordinates])
+        for box in itertools.product(*runs):
+            residual[box] = self._residual(target, [c[part] for c, part in zip(coordinates, box)])
+        return residual
 
     def _residual(self, target: Target, coordinates: list[np.ndarray]) -> Tensor:
         """r_c on a lattice with the stencil's step along all axes, at any phase; zero away from the foreground."""
@@ -535,6 +557,8 @@ class GuidedRepresentation(Representation):
         arrays, places = pack_volumes([scan.volume for scan in self._scans])
         for name, tensor in self.network.state_dict().items():
             arrays[f"network.{name}"] = tensor.detach().cpu().contiguous().numpy()
+        for n, base in enumerate(self._bases):
+            arrays[f"base{n}"] = base.data.numpy()
         config = {
             "settings": dataclasses.asdict(self._settings),
             "profiles": [scan.profile.kind for scan in self._scans],
@@ -554,6 +578,7 @@ class GuidedRepresentation(Representation):
             k.removeprefix("network."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("network.")
         }
         made.network.load_state_dict(weights)
+        made._bases = [s.with_data(torch.from_numpy(arrays[f"base{n}"])) for n, s in enumerate(made._scans)]
         return made
 
 
@@ -561,11 +586,3 @@ def _any_along(axes: Sequence[np.ndarray]) -> np.ndarray:
     """Where any of three per-axis conditions holds, bool, the shape they span."""
     i, j, k = axes
     return i[:, None, None] | j[:, None] | k
-
-
-def has_bfloat16(device: str) -> bool:
-    """Whether bfloat16 convolutions are fast there."""
-    if device == "cpu":
-        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-        return bool(supported and torch.backends.mkldnn.is_available() and supported())
-    return device == "cuda" and torch.cuda.is_bf16_supported()

@@ -34,6 +34,8 @@ STEPS_PER_UPDATE = 10
 MI_POINTS = 50_000
 MI_CHECKS = 4
 MI_TOLERANCE = 1e-4
+# points evaluated at once: their activations stay in the processor's cache
+POINTS_AT_ONCE = 1 << 13
 
 
 class FourierNetwork(nn.Module):
@@ -107,18 +109,21 @@ class FourierRepresentation(Representation):
 
     def at(self, points: np.ndarray, channels: Sequence[int]) -> np.ndarray:
         """Values at world points, mm; (n, 3) → float32 (len(channels), n)."""
-        x = torch.from_numpy(((points - self._centre) / self._radius).astype(np.float32)).to(self._device)
-        values = []
+        x = torch.from_numpy(((points - self._centre) / self._radius).astype(np.float32))
         with torch.no_grad(), autocast(self._settings, self._device):
-            shared = self.networks[0].features(x) if len(self.networks) == 1 else None
-            for channel in channels:
-                if shared is None:
-                    network = self.networks[channel]
-                    value = network.contrast(network.features(x), 0)
-                else:
-                    value = self.networks[0].contrast(shared, channel)
-                values.append(self._scalings[channel].invert(value.float().cpu().numpy()))
-        return np.stack(values)
+            at_once = POINTS_AT_ONCE if self._device == "cpu" else len(x)
+            parts = [self._evaluate(part.to(self._device), channels) for part in x.split(at_once)]
+        values = torch.cat(parts, dim=1).numpy()
+        return np.stack([self._scalings[c].invert(v) for c, v in zip(channels, values)])
+
+    def _evaluate(self, x: Tensor, channels: Sequence[int]) -> Tensor:
+        """Normalised values at normalised points; (n, 3) → float32 (len(channels), n), on the CPU."""
+        if len(self.networks) > 1:
+            values = [self.networks[c].contrast(self.networks[c].features(x), 0) for c in channels]
+        else:
+            features = self.networks[0].features(x)
+            values = [self.networks[0].contrast(features, c) for c in channels]
+        return torch.stack(values).float().cpu()
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays = {

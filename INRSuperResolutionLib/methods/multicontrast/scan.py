@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -44,6 +45,12 @@ class Scan:
         self.foreground = torch.from_numpy(foreground(volume.data))
         self._solved: dict[int, np.ndarray] = {}
         self._coefficients: np.ndarray | None = None
+
+    def with_data(self, data: Tensor) -> Scan:
+        """The same acquisition with other samples, in normalised intensities."""
+        other = copy.copy(self)
+        other.data, other._coefficients = data, None
+        return other
 
     def taps(self) -> tuple[np.ndarray, np.ndarray]:
         """Offsets in slices and weights with which a slice averages the field."""

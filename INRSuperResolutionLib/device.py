@@ -1,0 +1,13 @@
+"""What the processors of this machine can do."""
+
+from __future__ import annotations
+
+
+def has_bfloat16(device: str) -> bool:
+    """Whether products and convolutions in bfloat16 are fast on a torch device (``cpu``, ``cuda`` or ``mps``)."""
+    import torch
+
+    if device == "cpu":
+        supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+        return bool(supported and torch.backends.mkldnn.is_available() and supported())
+    return device == "cuda" and torch.cuda.is_bf16_supported()

@@ -1,0 +1,263 @@
+"""What a per-image fit ends in: networks of coordinates, as a function of the world."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ...device import has_bfloat16
+from ...grid import Grid
+from ...intensity import Scaling
+from ...interpolate import Sampler, index_coordinates, is_outside
+from ...labels import Prior
+from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
+from ...volume import Volume
+from . import settings as kinds
+from .networks import Fr, Gauss, Mfn, ReluPe, Siren, Wire
+from .pixels import Frame, support
+from .seco import Seco
+from .segmentation import log_likelihood, posterior
+
+# points evaluated at once: their activations stay in the processor's cache
+POINTS_AT_ONCE = 1 << 13
+# a preview has about so many voxels
+PREVIEW_VOXELS = 100_000
+
+
+@dataclass
+class Part:
+    """The fit of one image: a slice, or the whole volume.
+
+    Parameters
+    ----------
+    network
+        Coordinates → normalised values.
+    left
+        Samples, normalised, of the spline that is added to the network; None for none.
+    present
+        The classes (numbers in the prior) that this image shows; None without a prior.
+    """
+
+    network: nn.Module
+    left: np.ndarray | None
+    present: np.ndarray | None
+
+
+def make_network(
+    settings: kinds.FieldSettings, dims: int, classes: int, pixels: float, half: torch.dtype | None
+) -> nn.Module:
+    """The network that `settings` describe, for an image with `pixels` along its longest side."""
+    if isinstance(settings, kinds.SecoSettings):
+        return Seco(dims, max(classes, 1), settings, pixels, half)
+    if isinstance(settings, kinds.FrSettings):
+        return Fr(dims, settings, pixels)
+    if isinstance(settings, kinds.SirenSettings):
+        return Siren.of(dims, settings, pixels, half)
+    if isinstance(settings, kinds.MfnSettings):
+        return Mfn(dims, settings, pixels)
+    simple: dict[type, Callable[[int, Any], nn.Module]] = {
+        kinds.ReluPeSettings: ReluPe,
+        kinds.GaussSettings: Gauss,
+        kinds.WireSettings: Wire,
+    }
+    return simple[type(settings)](dims, settings)
+
+
+class FieldRepresentation(Representation):
+    """A network for each slice of a volume, or one for all of it, and the splines of what they leave.
+
+    Between two slices that have networks of their own, the functions of both are mixed linearly.
+    Where the volume shows nothing but its lowest value, the function has that value, and it is nowhere
+    below it.
+
+    Parameters
+    ----------
+    across
+        The axis across the slices; None for one network of the volume.
+    scaling
+        Of the network's values.
+    prior
+        Class probabilities of the voxels; None for networks without classes.
+    """
+
+    kind = "field"
+
+    def __init__(
+        self,
+        volume: Volume,
+        settings: kinds.FieldSettings,
+        frame: Frame,
+        across: int | None,
+        scaling: Scaling,
+        prior: Prior | None,
+        contrasts: Sequence[Contrast] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(contrasts or [Contrast.of(volume)])
+        self.volume, self.settings, self.frame, self.across = volume, settings, frame, across
+        self.scaling, self.prior, self.device = scaling, prior, device
+        self.parts: list[Part | None] = []
+        self._support = support(volume.data)
+
+    def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
+        """Values at the centres of a grid; see :class:`Representation`."""
+        found = self._mixed(grid, lambda part, x: part.network(x)[:, None], np.zeros(1, np.float32))[..., 0]
+        found += self._left_on(grid)
+        values = np.maximum(self.scaling.invert(found), np.float32(self.scaling.offset))
+        return values[None]
+
+    def preview(self) -> Volume:
+        """The function on a grid that is quickly sampled: the volume's own, or a coarser one."""
+        grid = self.contrasts[0].grid
+        coarser = max(1.0, (grid.size / PREVIEW_VOXELS) ** (1 / 3))
+        spacing = [s if n == 1 else s * coarser for s, n in zip(grid.spacing, grid.shape)]
+        if grid.size <= PREVIEW_VOXELS:
+            spacing = [s if axis == self.across else s / 2 for axis, s in enumerate(spacing)]
+        return self.sample(grid.with_spacing(spacing))[0]
+
+    def probabilities(self, grid: Grid) -> np.ndarray:
+        """See :class:`Representation`; and :mod:`segmentation` for what they are made of."""
+        if self.prior is None:
+            return super().probabilities(grid)
+        found = np.empty((self.prior.classes, *grid.shape), np.float32)
+        for box in grid.tiles(self.tile_voxels // self.prior.classes + 1):
+            for n, tile in enumerate(self._probabilities_of_tile(grid.crop(box))):
+                found[n][box] = tile
+        return found
+
+    def _probabilities_of_tile(self, grid: Grid) -> np.ndarray:
+        assert self.prior is not None
+        count = self.prior.classes
+
+        def classes_of(part: Part, x: Tensor) -> Tensor:
+            network = part.network
+            assert isinstance(network, Seco)
+            spread = torch.zeros(len(x), count, device=x.device)
+            spread[:, torch.as_tensor(part.present, device=x.device)] = network.probabilities(x)
+            return spread
+
+        outside = self._outside_class()
+        network = np.moveaxis(self._mixed(grid, classes_of, outside), -1, 0)
+        around = np.stack([Sampler(self.volume.replace(data=p), 1)(grid) for p in self.prior.probabilities])
+        likelihood = log_likelihood(self.evaluate(grid, [0])[0], self.volume.data, self.prior.probabilities)
+        return posterior(around, network, likelihood)
+
+    def _outside_class(self) -> np.ndarray:
+        """The class distribution of what shows nothing: the commonest class there, else the first one."""
+        assert self.prior is not None
+        away = ~self._support
+        shares = self.prior.probabilities[:, away].sum(axis=1) if away.any() else np.zeros(self.prior.classes)
+        return np.eye(self.prior.classes, dtype=np.float32)[int(shares.argmax())]
+
+    @torch.no_grad()
+    def _mixed(self, grid: Grid, function: Callable[[Part, Tensor], Tensor], outside: np.ndarray) -> np.ndarray:
+        """A function of a part and coordinates, mixed between the parts; float32, (i, j, k, outputs).
+
+        `outside`: its values where the volume shows nothing.
+        """
+        volume = self.volume
+        index = index_coordinates(volume, grid).reshape(3, -1)
+        beyond = np.logical_or.reduce([is_outside(c, n) for c, n in zip(index, volume.shape)])
+        shape = np.reshape(volume.shape, (3, 1))
+        index = np.clip(index, -0.5, shape - 0.5)
+        nearest = np.clip(np.floor(index + 0.5).astype(int), 0, shape - 1)
+        inside = self._support[tuple(nearest)] & ~beyond
+        values = np.broadcast_to(outside, (index.shape[1], len(outside))).copy()
+        chosen = np.flatnonzero(inside)
+        index = index[:, chosen]
+        positions = index if volume.slice_positions is None else index.copy()
+        if volume.slice_positions is not None:  # back from slice numbers to places
+            numbers = np.arange(volume.shape[2], dtype=np.float64)
+            positions[2] = np.interp(index[2], numbers, volume.slice_positions)
+        x = self.frame.coordinates(positions[list(self.frame.axes)].T)
+        if self.across is None:
+            values[chosen] = self._at(self.parts[0], x, function)
+            return values.reshape(*grid.shape, -1)
+        mixed = np.zeros((len(chosen), len(outside)), np.float32)
+        slices = np.clip(index[self.across], 0, volume.shape[self.across] - 1)
+        for n, part in enumerate(self.parts):
+            weight = np.maximum(0, 1 - np.abs(slices - n)).astype(np.float32)
+            near = np.flatnonzero(weight)
+            if len(near) == 0:
+                continue
+            found = outside if part is None else self._at(part, x[near], function)
+            mixed[near] += weight[near, None] * found
+        values[chosen] = mixed
+        return values.reshape(*grid.shape, -1)
+
+    def _at(self, part: Part | None, x: np.ndarray, function: Callable[[Part, Tensor], Tensor]) -> np.ndarray:
+        assert part is not None, "a constant volume is not fitted"
+        batches = torch.from_numpy(x).split(POINTS_AT_ONCE)
+        return torch.cat([function(part, batch.to(self.device)).float().cpu() for batch in batches]).numpy()
+
+    def _left_on(self, grid: Grid) -> np.ndarray:
+        """The splines of what the networks leave, on a grid; float32."""
+        if not any(part is not None and part.left is not None for part in self.parts):
+            return np.zeros(grid.shape, np.float32)
+        if self.across is None:
+            left = self.parts[0].left  # type: ignore[union-attr]
+        else:
+            empty = np.zeros(np.delete(self.volume.shape, self.across), np.float32)
+            slices = [empty if p is None or p.left is None else p.left for p in self.parts]
+            left = np.stack(slices, axis=self.across)
+        sampler = Sampler(self.volume.replace(data=left), 3)
+        sampler.fill = 0.0
+        return sampler(grid)
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`Representation`."""
+        arrays, places = pack_volumes([self.volume])
+        parts: list[dict[str, Any] | None] = []
+        for n, part in enumerate(self.parts):
+            if part is None:
+                parts.append(None)
+                continue
+            for name, tensor in part.network.state_dict().items():
+                arrays[f"{n}.{name}"] = tensor.detach().cpu().contiguous().numpy()
+            if part.left is not None:
+                arrays[f"left{n}"] = part.left
+            parts.append({"present": None if part.present is None else part.present.tolist()})
+        if self.prior is not None:
+            arrays["prior"] = self.prior.probabilities.astype(np.float16)
+        config = {
+            "settings": dataclasses.asdict(self.settings),
+            "settings_type": type(self.settings).__name__,
+            "across": self.across,
+            "scaling": dataclasses.asdict(self.scaling),
+            "labels": None if self.prior is None else list(self.prior.values),
+            "volumes": places,
+            "parts": parts,
+        }
+        return arrays, config
+
+    @classmethod
+    def from_state(
+        cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> FieldRepresentation:
+        """See :class:`Representation`."""
+        settings = getattr(kinds, config["settings_type"])(**config["settings"])
+        (volume,) = unpack_volumes(arrays, config["volumes"])
+        across = config["across"]
+        frame = Frame(volume, [a for a in range(3) if a != across])
+        prior = None
+        if config["labels"] is not None:
+            prior = Prior(tuple(config["labels"]), arrays["prior"].astype(np.float32))
+        made = cls(volume, settings, frame, across, Scaling(**config["scaling"]), prior, contrasts)
+        half = torch.bfloat16 if settings.mixed_precision and has_bfloat16("cpu") else None
+        for n, told in enumerate(config["parts"]):
+            if told is None:
+                made.parts.append(None)
+                continue
+            present = None if told["present"] is None else np.array(told["present"])
+            classes = 0 if present is None else len(present)
+            network = make_network(settings, len(frame.axes), classes, frame.pixels, half)
+            own = {k.split(".", 1)[1]: torch.from_numpy(v) for k, v in arrays.items() if k.startswith(f"{n}.")}
+            network.load_state_dict(own)
+            made.parts.append(Part(network.eval(), arrays.get(f"left{n}"), present))
+        return made
