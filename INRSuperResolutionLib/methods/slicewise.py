@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..device import has_bfloat16
 from ..errors import MissingError
 from ..grid import Grid
 from ..intensity import Scaling, without_signal
@@ -29,7 +30,6 @@ from ..representation import Contrast, Representation, pack_volumes, unpack_volu
 from ..volume import Volume
 from ..weights import Weights
 from .encoder import SliceNetwork
-from .multicontrast.guided import has_bfloat16
 from .networks import architecture_of, make_network
 from .zero_filling import ZeroFilling, slice_axis
 

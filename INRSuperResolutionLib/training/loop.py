@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from ..device import has_bfloat16
 from ..errors import InputError
 from ..methods.encoder import parameters_of
-from ..methods.multicontrast.guided import has_bfloat16
 from ..methods.networks import Architecture, make_network
 from ..progress import SILENT, Progress
 from ..weights import load_weights, save_weights

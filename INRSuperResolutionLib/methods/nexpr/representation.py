@@ -65,11 +65,11 @@ class ExplicitRepresentation(SlicewiseRepresentation):
     def _correction(self, channel: int, number: int) -> np.ndarray:
         sliced = self.volumes[channel]
         image = np.take(sliced.volume.data, number, axis=sliced.axis)
+        code = self.code(channel, number, push_others_out=False)
         if not is_period(image, sliced.spread):
             return np.zeros_like(image)
         places = [torch.from_numpy(fine_positions(n) + PADDING).to(self._device) for n in image.shape]
         with torch.inference_mode():
-            code = self.code(channel, number, push_others_out=False)
             residual = self.network.residual(code, places[0], places[1]).cpu().numpy()
         return correction(image, sliced.spread * residual, sliced.air, sliced.lowest)
 
