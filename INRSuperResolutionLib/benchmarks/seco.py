@@ -22,6 +22,8 @@ from skimage.metrics import structural_similarity
 
 from ..degrade import degrade
 from ..errors import InputError
+from ..grid import Grid
+from ..interpolate import index_coordinates
 from ..labels import automatic_prior
 from ..methods.perimage import BASELINE_PRESETS
 from ..metrics import psnr
@@ -306,6 +308,23 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * int((a & b).sum()) / total if total else 1.0
 
 
+def learned_mask(representation: Representation, grid: Grid) -> np.ndarray:
+    """The likeliest class of the class network alone, on a slice; (i, j)."""
+    import torch
+
+    from ..methods.perimage.field import FieldRepresentation
+
+    assert isinstance(representation, FieldRepresentation)
+    part, prior, frame = representation.parts[0], representation.prior, representation.frame
+    assert part is not None
+    assert prior is not None
+    index = index_coordinates(representation.volume, grid).reshape(3, -1)
+    x = torch.from_numpy(frame.coordinates(index[list(frame.axes)].T))
+    with torch.no_grad():
+        likeliest = part.network.probabilities(x).argmax(dim=1).numpy()  # type: ignore[operator]
+    return np.array(prior.values)[part.present][likeliest].reshape(grid.shape[:2])
+
+
 def evolution(
     folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
 ) -> Iterator[dict[str, Any]]:
@@ -314,9 +333,9 @@ def evolution(
     grid, pictures = case.truth.grid, {}
     for epochs in EVOLUTION_EPOCHS:
         representation = restore("seco", case, class_epochs=epochs)
-        found = representation.most_likely(representation.probabilities(grid), grid).data
-        pictures[f"{epochs} epochs"] = found[..., 0]
-        right = float((found == case.labels.data).mean()) if case.labels is not None else float("nan")
+        found = learned_mask(representation, grid)
+        pictures[f"{epochs} epochs"] = found
+        right = float((found == case.labels.data[..., 0]).mean()) if case.labels is not None else float("nan")
         yield {"case": case.name, "class_epochs": epochs, "right": right}
     if output is None:
         return
