@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Union
 
 import qt
 import slicer
@@ -24,8 +25,9 @@ if str(Path(__file__).resolve().parent) not in sys.path:
 from INRSuperResolutionModule.inputs import InputProblem, Request
 from INRSuperResolutionModule.panel import Panel
 from INRSuperResolutionModule.process import WorkerProcess
-from INRSuperResolutionModule.results import representationOf
+from INRSuperResolutionModule.results import representationOf, segmentationWith
 from INRSuperResolutionModule.run import Run, RunQueue, State
+from INRSuperResolutionModule.segmentations import isLabelMap
 from INRSuperResolutionModule.sequences import makeSequence
 
 from INRSuperResolutionLib.methods import METHODS
@@ -48,6 +50,8 @@ class INRSuperResolution(ScriptedLoadableModule):
         parent.acknowledgementText = _(
             "Multi-contrast INR: J. McGinnis et al., Single-subject Multi-contrast MRI Super-resolution via Implicit "
             "Neural Representations, MICCAI 2023, doi:10.1007/978-3-031-43993-3_17."
+            "<br>SeCo-INR: M. Ekanayake et al., SeCo-INR: Semantically Conditioned Implicit Neural Representations for "
+            "Improved Medical Image Super-Resolution, WACV 2025."
         )
 
 
@@ -57,6 +61,8 @@ class INRSuperResolutionParameterNode:
 
     inputVolume: slicer.vtkMRMLScalarVolumeNode
     furtherContrasts: list[slicer.vtkMRMLScalarVolumeNode]
+    # Slicer's wrapper knows a choice of node classes by typing.Union with None only
+    segmentation: Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
     region: slicer.vtkMRMLMarkupsROINode
     likeVolume: slicer.vtkMRMLScalarVolumeNode
     outputVolume: slicer.vtkMRMLScalarVolumeNode
@@ -66,6 +72,8 @@ class INRSuperResolutionParameterNode:
     outputMode: str = "isotropic"
     spacing: float = 1.0
     factor: float = 2.0
+    segmentationOutput: str = "auto"
+    """yes, no, or auto: when a segmentation is given."""
     device: str = "auto"
     sliceProfile: str = "auto"
     register: bool = False
@@ -89,7 +97,10 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui = slicer.util.childWidgetVariables(self.uiWidget)
         # a layout is no widget, so the line above does not find it
         self.ui.settingsForm = self.ui.settingsWidget.layout()
-        for selector in (self.ui.inputSelector, self.ui.regionSelector, self.ui.likeSelector, self.ui.outputSelector):
+        for selector in (
+            self.ui.inputSelector, self.ui.segmentationSelector, self.ui.regionSelector, self.ui.likeSelector,
+            self.ui.outputSelector,
+        ):  # fmt: skip
             selector.setMRMLScene(slicer.mrmlScene)
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
@@ -103,9 +114,9 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def cleanup(self):
         """The module is closed or reloaded, or Slicer quits."""
+        self.logic.close()
         self.panel.cleanUp()
         self.setParameterNode(None)
-        self.logic.close()
         self.removeObservers()
 
     def enter(self):
@@ -125,7 +136,9 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def initializeParameterNode(self):
         node = INRSuperResolutionParameterNode(self.logic.getParameterNode())
         if node.inputVolume is None:
-            volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            # a label map volume is of that class, too
+            volumes = (v for v in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not isLabelMap(v))
+            volume = next(volumes, None)
             if volume is not None and not volume.GetHideFromEditors():
                 node.inputVolume = volume
         self.setParameterNode(node)
@@ -149,6 +162,7 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
 
         logic = INRSuperResolutionLogic()
         t1, flair = logic.process([t1Node, flairNode], "multicontrast", spacing=1.0)
+        t1, tissues = logic.process(t1Node, "seco", segmentation=tissuesNode)
     """
 
     def __init__(self, makeProcess=WorkerProcess):
@@ -167,27 +181,36 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
     def resample(self, result, onFinished=None, **grid) -> Run:
         """Sample the representation that `result` came from on another grid, without a second fit.
 
-        `grid` is one of spacing, scale (lists) and likeID, and may name a device.
+        `grid` is one of spacing, scale (lists) and likeID, and may name a device. If a segmentation was made
+        together with the result, so it is again.
         """
         keeper = representationOf(result)
         if keeper is None:
             raise ValueError(f"{result.GetName()} has no representation in the scene")
         inputIDs = (result.GetAttribute("INRSuperResolution.InputIDs") or "").split()
+        segmentation = segmentationWith(result)
         request = Request(
             inputIDs=inputIDs,
             method=result.GetAttribute("INRSuperResolution.Method"),
             representationID=keeper.GetID(),
+            segmentationID=segmentation.GetID() if segmentation is not None else None,
+            segmentationOutput=segmentation is not None,
             **grid,
         )
         return self.start(request, onFinished)
 
-    def process(self, inputs, method: str, **choices):
+    def process(self, inputs, method: str, *, segmentation=None, **choices):
         """Do one run and wait for it, with the application alive; returns the result nodes.
+
+        They are a volume for each input, and last the super-resolved segmentation if there is one.
 
         Parameters
         ----------
         inputs
             A volume node, or a list of them (contrasts of one patient).
+        segmentation
+            A segmentation or label map volume node of the input, for a method that it guides; a super-resolved one
+            comes with the result, unless `segmentationOutput` is False.
         choices
             Further fields of a `Request`; `spacing` and `scale` may be one number.
 
@@ -200,6 +223,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
         for name in ("spacing", "scale"):
             if isinstance(choices.get(name), (int, float)):
                 choices[name] = [float(choices[name])]
+        if segmentation is not None:
+            choices = {"segmentationID": segmentation.GetID(), "segmentationOutput": True, **choices}
         request = Request(inputIDs=[node.GetID() for node in nodes], method=method, **choices)
         loop = qt.QEventLoop()
         run = self.start(request, lambda _run: loop.quit())
@@ -209,9 +234,10 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
             raise RuntimeError(f"{run.message} {run.advice}".strip())
         return run.nodes
 
-    def processSequence(self, sequence, method: str, **choices):
+    def processSequence(self, sequence, method: str, *, segmentation=None, **choices):
         """As `process` for every volume of a sequence node, one after the other; returns the new sequence node.
 
+        A segmentation guides every frame alike; none comes out.
         The scene changes only when all have succeeded; if one fails, the others are stopped.
         """
         loop = qt.QEventLoop()
@@ -224,6 +250,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
             if len(runs) == sequence.GetNumberOfDataNodes() and all(r.isEnded for r in runs):
                 loop.quit()
 
+        if segmentation is not None:
+            choices["segmentationID"] = segmentation.GetID()
         request = Request(inputIDs=[sequence.GetID()], method=method, **choices)
         for frame in range(sequence.GetNumberOfDataNodes()):
             runs.append(self.start(request.replace(frame=frame), onFinished))

@@ -33,6 +33,35 @@ def host():
     return SlicerHost.start()
 
 
+@pytest.fixture
+def slicer(host, tmp_path, monkeypatch):
+    """An empty scene; every temporary file of the module goes to `tmp_path`."""
+    import slicer
+
+    host.load_module()
+    slicer.mrmlScene.Clear()
+    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
+    return slicer
+
+
+@pytest.fixture
+def panel(host, slicer):
+    widget = host.make_panel()
+    yield widget
+    widget.cleanup()
+    widget.parent.deleteLater()
+    host.process_events()
+
+
+@pytest.fixture
+def logic(slicer):
+    from INRSuperResolution import INRSuperResolutionLogic
+
+    made = INRSuperResolutionLogic()
+    yield made
+    made.close()
+
+
 def pytest_sessionfinish(session, exitstatus):
     application = sys.modules.get("SlicerHost.application")
     if application is not None:

@@ -303,6 +303,12 @@ def test_empty_slices_stay_empty():
     assert np.abs(fitted.sample(volume.grid)[0].data[..., 1]).max() == 0
 
 
+def test_large_volumes_are_seen_in_part():
+    volume = phantom((16, 14, 4), np.diag([1.0, 1.0, 3.0, 1.0]))
+    changes = {"volume_batch": 32, "volume_steps": 5, "volume_epochs": 3, "dimensions": "volume", "width": 16}
+    assert inrsr.fit("siren", [volume], settings=changes).provenance["steps"] == 5
+
+
 def test_a_time_limit_ends_the_fit_and_is_reported(case):
     fitted = inrsr.fit("siren", [case[2]], settings={"epochs": 100_000}, max_seconds=0.5)
     assert fitted.provenance["stopped_by"] == "max-seconds"

@@ -13,84 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scenes import affine_of, assert_as_before, run_and_wait, scene_ids, small_volume, wait, wait_for
+
+from INRSuperResolutionLib.methods import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # the README promises cancel within 2 s; a shared machine gets a little more
 CANCEL_SECONDS = 2.5
-
-
-@pytest.fixture
-def slicer(host, tmp_path, monkeypatch):
-    """An empty scene; every temporary file of the module goes to `tmp_path`."""
-    import slicer
-
-    host.load_module()
-    slicer.mrmlScene.Clear()
-    monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
-    return slicer
-
-
-@pytest.fixture
-def panel(host, slicer):
-    widget = host.make_panel()
-    yield widget
-    widget.cleanup()
-    widget.parent.deleteLater()
-    host.process_events()
-
-
-@pytest.fixture
-def logic(slicer):
-    from INRSuperResolution import INRSuperResolutionLogic
-
-    made = INRSuperResolutionLogic()
-    yield made
-    made.close()
-
-
-def small_volume(slicer, name="T1", shape=(5, 12, 10), seed=0, matrix=None):
-    """A volume without symmetry, oblique and left-handed unless `matrix` is given."""
-    k, j, i = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
-    array = (100 * i + 37 * j**2 + 61 * k + 20 * np.sin(5 * i + 3 * j * k) + seed).astype(np.float32)
-    node = slicer.util.addVolumeFromArray(array, name=name)
-    if matrix is None:
-        turn = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]]) @ np.diag([-1.1, 0.9, 4.0])
-        matrix = np.eye(4)
-        matrix[:3, :3] = turn
-        matrix[:3, 3] = [-31.7, 12.3, 45.1]
-    node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(matrix))
-    node.CreateDefaultDisplayNodes()
-    return node
-
-
-def affine_of(slicer, node) -> np.ndarray:
-    import vtk
-
-    matrix = vtk.vtkMatrix4x4()
-    node.GetIJKToRASMatrix(matrix)
-    return slicer.util.arrayFromVTKMatrix(matrix)
-
-
-def wait(host, condition, seconds=60.0):
-    """Let Qt work until `condition()`."""
-    end = time.perf_counter() + seconds
-    while not condition():
-        assert time.perf_counter() < end, "it took too long"
-        host.process_events(0.02)
-
-
-def run_and_wait(host, panel):
-    panel.ui.runButton.click()
-    wait(host, lambda: panel.logic.queue.active is None)
-    return panel.logic.queue.runs[-1]
-
-
-def scene_ids(slicer) -> set[str]:
-    return {
-        n.GetID()
-        for n in slicer.util.getNodesByClass("vtkMRMLNode")
-        if not n.IsA("vtkMRMLColorNode") and not n.IsA("vtkMRMLScriptedModuleNode")
-    }
 
 
 def slow_request(slicer, node):
@@ -188,7 +117,15 @@ def test_estimate_is_shown_before_the_run(slicer, panel):
     assert fine.memory_bytes > fast.memory_bytes + 10e6 and fine.seconds > fast.seconds
 
 
-@pytest.mark.parametrize("method", ["nearest", "linear", "cubic", "single-contrast", "joint", "multicontrast"])
+QUICK_COORDINATES = {"epochs": 2, "width": 16, "head_width": 16, "frequencies": 8}
+QUICK_FIELD = {"epochs": 2, "volume_epochs": 1, "width": 32}
+QUICK = {
+    "nearest": {}, "linear": {}, "cubic": {}, "single-contrast": QUICK_COORDINATES, "joint": QUICK_COORDINATES,
+    "multicontrast": QUICK_COORDINATES, "seco": QUICK_FIELD, "siren": QUICK_FIELD,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", QUICK)
 def test_result_of_every_method(host, slicer, panel, method):
     volumes = [small_volume(slicer), small_volume(slicer, "FLAIR", seed=5)]
     volumes[0].GetDisplayNode().SetAutoWindowLevel(False)
@@ -197,12 +134,11 @@ def test_result_of_every_method(host, slicer, panel, method):
     panel.enter()
     p = panel._parameterNode
     p.method, p.inputVolume, p.furtherContrasts = method, volumes[0], [volumes[1]]
-    if "contrast" in method or method == "joint":
-        p.preset = "fast"
-        p.settings = json.dumps({"epochs": 2, "width": 16, "head_width": 16, "frequencies": 8})
+    p.preset, p.settings = "fast", json.dumps(QUICK[method])
     run = run_and_wait(host, panel)
     assert run.state.value == "done", run.asText()
-    assert len(run.nodes) == 2
+    used = volumes[: METHODS[method].max_inputs]
+    assert len(run.nodes) == len(used)
     assert run.secondsToFirstEvent <= 5
     result = run.nodes[0]
     # where the voxel centres must lie: the library's rule, written out; edges of the first voxel kept, mm
@@ -223,7 +159,7 @@ def test_result_of_every_method(host, slicer, panel, method):
         assert np.abs(lps * [-1, -1, 1] - (inner @ [*corner, 1])[:3]).max() <= 1e-6
     assert result.GetDisplayNode().GetWindow() == 77 and result.GetDisplayNode().GetLevel() == 33
     assert result.GetAttribute("INRSuperResolution.Method") == method
-    assert result.GetAttribute("INRSuperResolution.InputIDs").split() == [v.GetID() for v in volumes]
+    assert result.GetAttribute("INRSuperResolution.InputIDs").split() == [v.GetID() for v in used]
     assert result.GetName().startswith("T1 (")
     added = {slicer.mrmlScene.GetNodeByID(i).GetClassName() for i in scene_ids(slicer) - before}
     assert added <= {"vtkMRMLScalarVolumeNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLTextNode",
@@ -330,11 +266,6 @@ def test_nonlinear_transform_is_hardened(slicer, logic):
 
 
 # ---- cancel and failures -----------------------------------------------------------------------
-
-
-def assert_as_before(slicer, before):
-    assert scene_ids(slicer) == before
-    assert not list(Path(slicer.app.temporaryPath).iterdir())
 
 
 def test_cancel_leaves_everything_as_before(host, slicer, logic):
@@ -609,11 +540,6 @@ def test_saved_scene_has_choices_provenance_and_representation(host, slicer, pan
     assert again.state.value == "done", again.asText()
     assert np.allclose(affine_of(slicer, again.nodes[0]), place, atol=1e-9)
     assert np.array_equal(slicer.util.arrayFromVolume(again.nodes[0]), values)
-
-
-def wait_for(host, run):
-    wait(host, lambda: run.isEnded)
-    return run
 
 
 # ---- speed -------------------------------------------------------------------------------------

@@ -31,6 +31,10 @@ class Request:
     scale: list[float] | None = None
     likeID: str | None = None
     """At most one of spacing, scale and likeID; with none, isotropic at the finest spacing of the inputs."""
+    segmentationID: str | None = None
+    """A segmentation or a label map volume of the input, for methods that it guides; None to let them find classes."""
+    segmentationOutput: bool = False
+    """Whether a super-resolved segmentation is wanted as well, from a method that makes one."""
     roiID: str | None = None
     outputID: str | None = None
     """An existing volume that the first result replaces; None for a new one."""
@@ -67,7 +71,9 @@ def pixelsAndPlace(node) -> tuple[np.ndarray, np.ndarray]:
         raise InputProblem(_("{name} is a colour image").format(name=node.GetName()), _("Choose a scalar volume."))
     transform = node.GetParentTransformNode()
     if transform is not None and not transform.IsTransformToWorldLinear():
-        copy = slicer.vtkMRMLScalarVolumeNode()
+        # a label map takes the nearest voxel, other volumes are interpolated
+        isLabelMap = node.IsA("vtkMRMLLabelMapVolumeNode")
+        copy = slicer.vtkMRMLLabelMapVolumeNode() if isLabelMap else slicer.vtkMRMLScalarVolumeNode()
         copy.CopyContent(node)
         toWorld = vtk.vtkGeneralTransform()
         transform.GetTransformToWorld(toWorld)

@@ -1,6 +1,7 @@
 """Every way a run can fail, as a message for a clinician: what happened, and what to do."""
 
 import errno
+import re
 
 from slicer.i18n import tr as _
 
@@ -45,10 +46,29 @@ def inSlicerWords(advice: str) -> str:
         ("Use --device cpu, or auto", _("Choose the device auto or cpu under Advanced.")),
         ("Install it: pip install torch", _("Install it with the extension PyTorch, then run again.")),
         ("Run again with --debug and report what it prints", _("Open Log, press Copy report and tell us.")),
+        (
+            "Check that both show the same region, or use auto",
+            _("Check that both show the same region, or choose no segmentation: then tissue classes are found."),
+        ),
+        (
+            "Give whole numbers from 0; give probability maps as several volumes",
+            _("Choose a label map with whole numbers from 0."),
+        ),
+        (
+            "Leave out --set semantics=false",
+            _("Tick Semantics under Advanced, or leave out the super-resolved segmentation."),
+        ),
         ("Please report it, with the output of --debug", _("Open Log, press Copy report and tell us.")),
     ):
         advice = advice.replace(said, here)
     return advice
+
+
+def withNodeNames(message: str, names: dict[str, str]) -> str:
+    """The worker knows the files of a run only: name the nodes that they were made from, paths aside."""
+    for file, name in names.items():
+        message = re.sub(rf"(?<![\w/\\]){file}(\.nrrd|\.nii)?(?!\.?\w)", lambda _match, name=name: name, message)
+    return message
 
 
 def ofConsistency(decibels: float | None) -> tuple[str, bool]:

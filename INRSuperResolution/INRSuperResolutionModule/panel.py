@@ -15,6 +15,7 @@ from .library import addLibraryToPath
 from .preview import Preview
 from .results import representationOf
 from .run import Run, State
+from .segmentations import isLabelMap
 from .settingsform import SettingsForm
 
 addLibraryToPath()
@@ -122,6 +123,7 @@ class Panel:
         }  # fmt: skip
         for box in self._boxes.values():
             box.connect("currentIndexChanged(int)", self._takeBoxes)
+        ui.segmentationOutputCheckBox.connect("toggled(bool)", self._takeSegmentationOutput)
         ui.contrastsList.connect("itemChanged(QListWidgetItem*)", self._takeContrasts)
         ui.queueList.connect("itemSelectionChanged()", self._redraw)
         ui.runButton.connect("clicked(bool)", self.onRun)
@@ -143,6 +145,7 @@ class Panel:
 
     def cleanUp(self) -> None:
         """Leave nothing of ours in the scene or the views."""
+        self._redrawTimer.stop()
         self.preview.remove()
         self.comparison.stop()
         self.chart.remove()
@@ -187,8 +190,16 @@ class Panel:
             for widget in widgets:
                 widget.visible = p.outputMode == mode
         takesMore = method.max_inputs is None or method.max_inputs > 1
+        # another contrast may change which method is recommended
+        asksForMore = takesMore or p.method not in METHODS
         for widget in (ui.contrastsList, ui.contrastsListLabel):
-            widget.visible = takesMore and (ui.contrastsList.count > 0 or method.min_inputs > 1)
+            widget.visible = asksForMore and (ui.contrastsList.count > 0 or method.min_inputs > 1)
+        for widget in (
+            ui.segmentationSelector, ui.segmentationSelectorLabel,
+            ui.segmentationOutputCheckBox, ui.segmentationOutputCheckBoxLabel,
+        ):  # fmt: skip
+            widget.visible = method.takes_labels
+        ui.segmentationOutputCheckBox.checked = self.wantsSegmentation()
         ui.settingsWidget.visible = hasSettings
         for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
             widget.visible = takesMore
@@ -264,6 +275,10 @@ class Panel:
         self.parameters.furtherContrasts = [slicer.mrmlScene.GetNodeByID(i) for i in ticked]
         self.refresh()
 
+    def _takeSegmentationOutput(self, isWanted: bool) -> None:
+        if not self._isRefreshing and self.parameters is not None:
+            self.parameters.segmentationOutput = "yes" if isWanted else "no"
+
     def _takeSettings(self) -> None:
         if self.parameters is not None:
             self.parameters.settings = json.dumps(self.settingsForm.changes())
@@ -300,6 +315,16 @@ class Panel:
         method = METHODS[self.methodName()]
         return self.inputs()[: method.max_inputs]
 
+    def segmentation(self):
+        """The chosen segmentation; None if there is none, or the method takes none."""
+        return self.parameters.segmentation if METHODS[self.methodName()].takes_labels else None
+
+    def wantsSegmentation(self) -> bool:
+        """Whether a super-resolved segmentation is wanted: as chosen, else if one is given."""
+        choice = self.parameters.segmentationOutput
+        isWanted = self.segmentation() is not None if choice == "auto" else choice == "yes"
+        return METHODS[self.methodName()].takes_labels and isWanted
+
     def problem(self) -> str:
         """Why the run cannot start; empty if it can."""
         p = self.parameters
@@ -315,17 +340,24 @@ class Panel:
                 return _("{name} has no image.").format(name=node.GetName())
         if p.outputMode == "like" and p.likeVolume is None:
             return _("Choose the volume whose voxels the result should have, under Output.")
+        segmentation = self.segmentation()
+        if segmentation is not None and not isLabelMap(segmentation) and \
+                segmentation.GetSegmentation().GetNumberOfSegments() == 0:  # fmt: skip
+            return _("{name} has no segments.").format(name=segmentation.GetName())
         if p.outputVolume is not None and p.outputVolume in inputs:
             return _("The output is one of the inputs, which would be overwritten: choose another.")
         try:
-            method.settings(self.preset(), self.changes())
+            settings = method.settings(self.preset(), self.changes())
         except ValueError as error:
             return str(error)
+        if self.wantsSegmentation() and not settings.semantics:
+            return _("Without semantics there is no segmentation: tick Semantics under Advanced, or untick the "
+                     "super-resolved segmentation.")  # fmt: skip
         return ""
 
     def request(self) -> Request:
         """The choices as a request."""
-        p = self.parameters
+        p, segmentation = self.parameters, self.segmentation()
         return Request(
             inputIDs=[node.GetID() for node in self.usedInputs()],
             method=self.methodName(),
@@ -334,6 +366,8 @@ class Panel:
             spacing=[p.spacing] if p.outputMode == "spacing" else None,
             scale=[p.factor] if p.outputMode == "factor" else None,
             likeID=p.likeVolume.GetID() if p.outputMode == "like" and p.likeVolume else None,
+            segmentationID=segmentation.GetID() if segmentation is not None else None,
+            segmentationOutput=self.wantsSegmentation(),
             roiID=p.region.GetID() if p.region else None,
             outputID=p.outputVolume.GetID() if p.outputVolume else None,
             sliceProfile=p.sliceProfile,

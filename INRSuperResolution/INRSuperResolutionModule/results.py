@@ -12,10 +12,12 @@ import vtk
 from slicer.i18n import tr as _
 
 from .inputs import InputProblem, Request
+from .segmentations import SegmentLook, makeSegmentation
 from .transfer import NiftiReader
 
 ATTRIBUTE = "INRSuperResolution."
 REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"
+SEGMENTATION_ROLE = "INRSuperResolutionSegmentation"
 # a text node in the scene holds the representation; beyond this, saving the scene would take too long
 LARGEST_REPRESENTATION = 256 << 20
 
@@ -49,13 +51,36 @@ def loadImages(report: dict) -> Iterator[list[LoadedImage]]:
     yield loaded
 
 
+def loadSegmentation(path: Path, report: dict) -> Iterator[LoadedImage]:
+    """Read the super-resolved label map, a piece at a time; it has the grid of the first result.
+
+    Raises
+    ------
+    ValueError
+        If the file is not what the report tells.
+    """
+    reader, first = NiftiReader(path), report["outputs"][0]
+    if list(reader.shape) != list(first["shape"]):
+        raise ValueError(f"{path.name} has another size than the report tells")
+    for image in reader.readImage():
+        yield LoadedImage(image, np.array(first["affine"]), None)
+
+
 def resultName(source: str, method: str, spacing: list[float]) -> str:
     """As "T1 (Multi-contrast INR, 1.0 mm)"; the finest spacing where they differ."""
     return _("{name} ({method}, {spacing:.2g} mm)").format(name=source, method=method, spacing=min(spacing))
 
 
-def addResults(request: Request, loaded: list[LoadedImage], report: dict, title: str, representation: Path | None):
-    """Put the results into the scene; returns the volume nodes.
+def addResults(
+    request: Request,
+    loaded: list[LoadedImage],
+    report: dict,
+    title: str,
+    representation: Path | None,
+    labels: LoadedImage | None,
+    looks: dict[int, SegmentLook],
+):
+    """Put the results into the scene; returns the volume nodes, and last the segmentation node if there is one.
 
     The only place that changes the scene, and nothing in it should be able to fail half way: what could fail
     has been read before.
@@ -91,6 +116,18 @@ def addResults(request: Request, loaded: list[LoadedImage], report: dict, title:
         if keeper is not None:
             node.SetNodeReferenceID(REPRESENTATION_ROLE, keeper.GetID())
         nodes.append(node)
+    if labels is not None:
+        made = makeSegmentation(labels.image, labels.affine, report["labels"]["values"], looks)
+        spacing = list(np.linalg.norm(labels.affine[:3, :3], axis=0))
+        name = _("{name} segmentation").format(name=sources[0].GetName())
+        made.SetName(scene.GetUniqueNameByString(resultName(name, title, spacing)))
+        made = scene.AddNode(made)
+        made.CreateDefaultDisplayNodes()
+        made.SetReferenceImageGeometryParameterFromVolumeNode(nodes[0])
+        placeBeside(sources[0], made)
+        tellProvenance(made, request, report, None)
+        nodes[0].SetNodeReferenceID(SEGMENTATION_ROLE, made.GetID())
+        nodes.append(made)
     record = addTextNode(_("{name} report").format(name=nodes[0].GetName()), json.dumps(report, indent=1))
     record.SetAttribute(ATTRIBUTE + "Kind", "report")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
@@ -130,6 +167,7 @@ def tellProvenance(node, request: Request, report: dict, consistency: float | No
         "Weights": json.dumps(report["weights"]),
         "SliceProfile": json.dumps(report["slice_profile"]),
         "InputIDs": " ".join(request.inputIDs),
+        "SegmentationID": request.segmentationID or "",
         "Inputs": json.dumps([i.get("sha256") for i in report["inputs"]]),
         "Consistency": "" if consistency is None else f"{consistency:.1f} dB",
     }
@@ -154,6 +192,11 @@ def encodeRepresentation(path: Path | None) -> str:
     if path is None or not path.is_file() or path.stat().st_size > LARGEST_REPRESENTATION:
         return ""
     return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def segmentationWith(node):
+    """The segmentation that was made together with a result, or None."""
+    return node.GetNodeReference(SEGMENTATION_ROLE)
 
 
 def representationOf(node):

@@ -14,10 +14,11 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import messages
-from .inputs import InputProblem, Request, inputArrays
+from .inputs import InputProblem, Request, inputArrays, pixelsAndPlace
 from .library import addLibraryToPath
 from .process import WorkerProcess
-from .results import LoadedImage, addResults, loadImages, writeRepresentation
+from .results import LoadedImage, addResults, loadImages, loadSegmentation, writeRepresentation
+from .segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
 from .transfer import NiftiReader, write
 
 addLibraryToPath()
@@ -57,6 +58,10 @@ class Run:
         self.report: dict = {}
         self.nodes: list = []
         self.loaded: list = []
+        self.fileNames: dict[str, str] = {}
+        """The name of the node that each file for the worker was made from."""
+        self.looks: dict[int, SegmentLook] = {}
+        """What the labels are called and look like, as they were when the run started."""
         self.folder: Path | None = None
         self.started = 0.0
         self.secondsToFirstEvent: float | None = None
@@ -145,7 +150,7 @@ class RunQueue:
         """Stop the runs that need a node which is about to be deleted."""
         for run in [r for r in self.runs if not r.isEnded]:
             request = run.request
-            if nodeID in (*request.inputIDs, request.likeID, request.outputID, request.representationID):
+            if nodeID in neededNodes(request):
                 self.cancel(run, reason)
 
     def shutDown(self) -> None:
@@ -173,32 +178,65 @@ class RunQueue:
         request = run.request
         run.folder = folder = makeTemporaryFolder()
         (folder / "previews").mkdir()
-        paths = []
+        paths, labels = [], None
         if request.representationID:
             keeper = slicer.mrmlScene.GetNodeByID(request.representationID)
             request.nodes()
             if keeper is None:
                 raise InputProblem(_("the representation was deleted"), _("Run the method again."))
+            if request.segmentationID:
+                run.looks = looksByLabel(segmentationOf(request))
             writeRepresentation(keeper, folder / "input.inr")
             paths.append(str(folder / "input.inr"))
         else:
-            for n, (array, affine) in enumerate(inputArrays(request)):
+            arrays = inputArrays(request)
+            for n, (array, affine) in enumerate(arrays):
+                run.fileNames[f"input{n}"] = request.nodes()[n].GetName()
                 for path in write(array, affine, folder / f"input{n}"):
                     yield
                 paths.append(str(path))
+            if request.segmentationID:
+                labels = yield from self._exportSegmentation(run, *arrays[0])
         like = None
         if request.likeID:
             like = yield from self._exportGrid(request.likeID, folder)
-        self._job = makeJob(request, paths, like, folder)
+        self._job = makeJob(request, paths, labels, like, folder)
         self._job.write(folder / "job.json")
         run.state, run.stage = State.WORKING, "start"
         self._process = self._makeProcess(self._onEvent, self._onLog, self._onWorkerFinished)
         self._process.start(str(folder / "job.json"))
         self._notify(run)
 
-    def _exportGrid(self, nodeID: str, folder: Path) -> Iterator:
-        from .inputs import pixelsAndPlace
+    def _exportSegmentation(self, run: Run, array, affine) -> Iterator:
+        """The label map for the worker: a segmentation on the grid of the first input, a label map volume as it is."""
+        node = segmentationOf(run.request)
+        run.fileNames["labelmap"] = node.GetName()
+        if isLabelMap(node):
+            labels, affine = pixelsAndPlace(node)
+        else:
+            run.looks = looksOf(node)
+            for labels, overlap in labelMapOf(node, array.shape, affine):
+                yield
+            if not labels.any():
+                raise InputProblem(
+                    _("no segment of {name} lies in {volume}").format(
+                        name=node.GetName(), volume=run.fileNames["input0"]
+                    ),
+                    _(
+                        "Check that both show the same region, or choose no segmentation: then tissue classes are found."
+                    ),
+                )
+            if overlap:
+                run.warnings.append(
+                    _("Segments of {name} overlap; there, the one that is later in the list counts.").format(
+                        name=node.GetName()
+                    )
+                )
+        for path in write(labels, affine, run.folder / "labelmap"):
+            yield
+        return str(path)
 
+    def _exportGrid(self, nodeID: str, folder: Path) -> Iterator:
         node = slicer.mrmlScene.GetNodeByID(nodeID)
         if node is None:
             raise InputProblem(_("the volume to match was deleted"), _("Choose another one and press Run."))
@@ -220,7 +258,7 @@ class RunQueue:
             if self._work is None:  # else the last one is still being read
                 self._do(self._readPreview(run, Path(event["path"])))
         elif kind == "warning":
-            run.warnings.append(event["message"])
+            run.warnings.append(messages.withNodeNames(event["message"], run.fileNames))
         elif kind == "result":
             run.report = event["report"]
         elif kind == "error":
@@ -251,9 +289,8 @@ class RunQueue:
             self._do(self._import(run))
             self._notify(run)
         elif self._error is not None:
-            self._finishActive(
-                State.FAILED, self._error["message"], messages.inSlicerWords(self._error.get("advice", ""))
-            )
+            message = messages.withNodeNames(self._error["message"], run.fileNames)
+            self._finishActive(State.FAILED, message, messages.inSlicerWords(self._error.get("advice", "")))
         else:
             self._finishActive(State.FAILED, *messages.ofDeath(code))
 
@@ -266,8 +303,19 @@ class RunQueue:
             self._finishActive(State.DONE, _("Done."))
             return
         representation = Path(self._job.representation) if self._job.representation else None
-        run.nodes = addResults(run.request, loaded, run.report, run.title, representation)
+        labels = None
+        if self._job.labels_output:
+            for labels in loadSegmentation(Path(self._job.labels_output), run.report):
+                yield
+            self._findLooks(run)
+        run.nodes = addResults(run.request, loaded, run.report, run.title, representation, labels, run.looks)
         self._finishActive(State.DONE, _("Done."))
+
+    def _findLooks(self, run: Run) -> None:
+        """A label map volume may have more colours than labels, which the worker tells."""
+        node = segmentationOf(run.request) if run.request.segmentationID else None
+        if node is not None and isLabelMap(node):
+            run.looks = looksOfLabelMap(node, run.report["labels"]["values"])
 
     # ---- small steps, and the end --------------------------------------------------------------
 
@@ -317,8 +365,22 @@ def makeTemporaryFolder() -> Path:
     return Path(tempfile.mkdtemp(prefix="inrsr-", dir=parent if parent.isascii() else None))
 
 
-def makeJob(request: Request, paths: list[str], like: str | None, folder: Path):
-    """The job file's content for a request whose inputs are at `paths`."""
+def neededNodes(request: Request) -> list:
+    """The ids (or None) of the nodes without which a run cannot go on."""
+    others = (request.likeID, request.outputID, request.segmentationID, request.representationID)
+    return [*request.inputIDs, *others]
+
+
+def segmentationOf(request: Request):
+    """The chosen segmentation; raises InputProblem if it is gone."""
+    node = slicer.mrmlScene.GetNodeByID(request.segmentationID)
+    if node is None:
+        raise InputProblem(_("the segmentation was deleted"), _("Choose another one, or none, and press Run."))
+    return node
+
+
+def makeJob(request: Request, paths: list[str], labels: str | None, like: str | None, folder: Path):
+    """The job file's content for a request whose inputs are at `paths` and whose label map is at `labels`."""
     from INRSuperResolutionLib.job import Job
     from INRSuperResolutionLib.methods import METHODS
 
@@ -326,16 +388,20 @@ def makeJob(request: Request, paths: list[str], like: str | None, folder: Path):
     outputs = [str(folder / f"output{n}.nii") for n in range(len(request.inputIDs))]
     grid = {"like": like, "spacing": request.spacing, "scale": request.scale}
     common = {"outputs": outputs, "device": request.device, "run_id": uuid.uuid4().hex[:12], **grid}
+    if request.segmentationOutput:
+        common["labels_output"] = str(folder / "segmentation.nii")
     if isSample:
         return Job(task="sample", inputs=paths, **common)
     # an interpolation is as quick to do again as to load
     keeps = METHODS[request.method].needs_torch
+    found = ["auto"] if METHODS[request.method].takes_labels else None
     return Job(
         task="upscale",
         method=request.method,
         inputs=paths,
         preset=request.preset,
         settings=request.settings,
+        labels=[labels] if labels else found,
         slice_profile=request.sliceProfile,
         register=request.register,
         seed=request.seed,

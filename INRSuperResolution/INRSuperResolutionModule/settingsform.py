@@ -10,16 +10,17 @@ import qt
 
 
 def descriptions(cls: type) -> dict[str, str]:
-    """The line of documentation below each field of a dataclass."""
-    try:
-        body = ast.parse(inspect.cleandoc(inspect.getsource(cls))).body[0].body
-    except (OSError, SyntaxError):
-        return {}
+    """The line of documentation below each field of a dataclass, inherited ones too."""
     told = {}
-    for field, after in itertools.pairwise(body):
-        isText = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        if isinstance(field, ast.AnnAssign) and isText:
-            told[field.target.id] = " ".join(str(after.value.value).split())
+    for base in reversed(cls.__mro__[:-1]):
+        try:
+            body = ast.parse(inspect.cleandoc(inspect.getsource(base))).body[0].body
+        except (OSError, SyntaxError):
+            continue
+        for field, after in itertools.pairwise(body):
+            isText = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if isinstance(field, ast.AnnAssign) and isText:
+                told[field.target.id] = " ".join(str(after.value.value).replace("`", "").split())
     return told
 
 

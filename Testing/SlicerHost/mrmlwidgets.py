@@ -25,10 +25,10 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
-        self._types, self._none, self._none_display = [], False, "None"
+        self._types, self._none, self._none_display, self._children = [], False, "None", True
         self._scene, self._current, self._filling = None, "", False
         self.addEnabled = self.removeEnabled = self.renameEnabled = False
-        self.showHidden = self.showChildNodeTypes = self.selectNodeUponCreation = False
+        self.showHidden = self.selectNodeUponCreation = False
         self.currentIndexChanged.connect(self._picked)
 
     def _get_types(self) -> list[str]:
@@ -52,9 +52,17 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
         self._none_display = text
         self._fill()
 
+    def _get_children(self) -> bool:
+        return self._children
+
+    def _set_children(self, shown: bool) -> None:
+        self._children = shown
+        self._fill()
+
     nodeTypes = QtCore.Property("QStringList", _get_types, _set_types)
     noneEnabled = QtCore.Property(bool, _get_none, _set_none)
     noneDisplay = QtCore.Property(str, _get_display, _set_display)
+    showChildNodeTypes = QtCore.Property(bool, _get_children, _set_children)
 
     def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene

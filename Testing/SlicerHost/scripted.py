@@ -88,7 +88,9 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 
 
 def is_node(hint: Any) -> bool:
-    """Whether a type hint is a MRML node class."""
+    """Whether a type hint is a MRML node class, or a choice of some (as in Slicer: by typing.Union, with None)."""
+    if typing.get_origin(hint) is typing.Union:
+        return all(is_node(part) or part is type(None) for part in typing.get_args(hint))
     return isinstance(hint, type) and issubclass(hint, slicer.vtkMRMLNode)
 
 

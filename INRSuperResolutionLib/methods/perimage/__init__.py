@@ -21,7 +21,15 @@ from .settings import (
 )
 
 # one step on all pixels, as the papers' own images are fitted
-_WHOLE = {"epochs": 1000, "batch": 0, "volume_epochs": 100, "final_rate": 0.1, "mixed_precision": False, "agree": False}
+_WHOLE = {
+    "epochs": 1000,
+    "batch": 0,
+    "volume_epochs": 100,
+    "volume_steps": 10**9,
+    "final_rate": 0.1,
+    "mixed_precision": False,
+    "agree": False,
+}
 # the sine networks' rate as INCODE's; five layers as in the paper
 _SINE = {"hidden_layers": 4, "band": 0.0, "learning_rate": 9e-4}
 
@@ -33,7 +41,9 @@ def _schedules(fast: FieldSettings, **paper: Any) -> dict[str, Any]:
     """
     return {
         "fast": fast,
-        "balanced": replace(fast, epochs=100, volume_epochs=24, learning_rate=fast.learning_rate * 2 / 3),
+        "balanced": replace(
+            fast, epochs=100, volume_epochs=24, volume_steps=48_000, learning_rate=fast.learning_rate * 2 / 3
+        ),
         "paper": replace(fast, **{**_WHOLE, **paper}),
     }
 

@@ -70,6 +70,7 @@ def descend(
     final_rate: float,
     generator: torch.Generator,
     stage: Stage,
+    most_steps: int | None = None,
 ) -> int:
     """Adam with exponentially falling rates over a fixed number of steps; returns the steps that were made.
 
@@ -83,8 +84,12 @@ def descend(
         Samples in a step.
     final_rate
         The part of the rates that is left at the end.
+    most_steps
+        Ends the epochs early; None for all of them.
     """
     steps = epochs * -(-samples // batch)
+    if most_steps is not None:
+        steps = min(steps, most_steps)
     # Apple's processors have no fused step
     fused = groups[0]["params"][0].device.type != "mps"
     optimizer = torch.optim.Adam(list(groups), betas=(0.9, 0.99), fused=fused)
@@ -92,6 +97,8 @@ def descend(
     step = 0
     for _ in range(epochs):
         for chosen in torch.randperm(samples, generator=generator).split(batch):
+            if step == steps:
+                return step
             spent = stage.spent()
             if spent >= 1:
                 stage.tracker.cut = True

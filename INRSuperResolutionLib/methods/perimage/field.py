@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...device import has_bfloat16
 from ...grid import Grid
@@ -107,8 +107,7 @@ class FieldRepresentation(Representation):
 
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         """Values at the centres of a grid; see :class:`Representation`."""
-        found = self._mixed(grid, lambda part, x: part.network(x)[:, None], np.zeros(1, np.float32))[..., 0]
-        found += self._left_on(grid)
+        found = self._networks_on(grid) + self._left_on(grid)
         values = np.maximum(self.scaling.invert(found), np.float32(self.scaling.offset))
         return values[None]
 
@@ -133,68 +132,45 @@ class FieldRepresentation(Representation):
 
     def _probabilities_of_tile(self, grid: Grid) -> np.ndarray:
         assert self.prior is not None
-        count = self.prior.classes
-
-        def classes_of(part: Part, x: Tensor) -> Tensor:
-            network = part.network
-            assert isinstance(network, Seco)
-            spread = torch.zeros(len(x), count, device=x.device)
-            spread[:, torch.as_tensor(part.present, device=x.device)] = network.probabilities(x)
-            return spread
-
-        outside = self._outside_class()
-        network = np.moveaxis(self._mixed(grid, classes_of, outside), -1, 0)
         around = np.stack([Sampler(self.volume.replace(data=p), 1)(grid) for p in self.prior.probabilities])
-        likelihood = log_likelihood(self.evaluate(grid, [0])[0], self.volume.data, self.prior.probabilities)
-        return posterior(around, network, likelihood)
+        around[0, around.sum(axis=0) == 0] = 1  # outside the image
+        return posterior(
+            around, log_likelihood(self.evaluate(grid, [0])[0], self.volume.data, self.prior.probabilities)
+        )
 
-    def _outside_class(self) -> np.ndarray:
-        """The class distribution of what shows nothing: the commonest class there, else the first one."""
-        assert self.prior is not None
-        away = ~self._support
-        shares = self.prior.probabilities[:, away].sum(axis=1) if away.any() else np.zeros(self.prior.classes)
-        return np.eye(self.prior.classes, dtype=np.float32)[int(shares.argmax())]
-
-    @torch.no_grad()
-    def _mixed(self, grid: Grid, function: Callable[[Part, Tensor], Tensor], outside: np.ndarray) -> np.ndarray:
-        """A function of a part and coordinates, mixed between the parts; float32, (i, j, k, outputs).
-
-        `outside`: its values where the volume shows nothing.
-        """
+    def _networks_on(self, grid: Grid) -> np.ndarray:
+        """The networks' values, mixed between the slices, and 0 where the volume shows nothing; float32, (i, j, k)."""
         volume = self.volume
         index = index_coordinates(volume, grid).reshape(3, -1)
         beyond = np.logical_or.reduce([is_outside(c, n) for c, n in zip(index, volume.shape)])
         shape = np.reshape(volume.shape, (3, 1))
         index = np.clip(index, -0.5, shape - 0.5)
         nearest = np.clip(np.floor(index + 0.5).astype(int), 0, shape - 1)
-        inside = self._support[tuple(nearest)] & ~beyond
-        values = np.broadcast_to(outside, (index.shape[1], len(outside))).copy()
-        chosen = np.flatnonzero(inside)
+        chosen = np.flatnonzero(self._support[tuple(nearest)] & ~beyond)
         index = index[:, chosen]
-        positions = index if volume.slice_positions is None else index.copy()
+        positions = index.copy()
         if volume.slice_positions is not None:  # back from slice numbers to places
-            numbers = np.arange(volume.shape[2], dtype=np.float64)
-            positions[2] = np.interp(index[2], numbers, volume.slice_positions)
+            positions[2] = np.interp(index[2], np.arange(volume.shape[2]), volume.slice_positions)
         x = self.frame.coordinates(positions[list(self.frame.axes)].T)
+        values = np.zeros(grid.size, np.float32)
         if self.across is None:
-            values[chosen] = self._at(self.parts[0], x, function)
-            return values.reshape(*grid.shape, -1)
-        mixed = np.zeros((len(chosen), len(outside)), np.float32)
+            values[chosen] = self._at(self.parts[0], x)
+            return values.reshape(grid.shape)
+        mixed = np.zeros(len(chosen), np.float32)
         slices = np.clip(index[self.across], 0, volume.shape[self.across] - 1)
         for n, part in enumerate(self.parts):
             weight = np.maximum(0, 1 - np.abs(slices - n)).astype(np.float32)
             near = np.flatnonzero(weight)
-            if len(near) == 0:
-                continue
-            found = outside if part is None else self._at(part, x[near], function)
-            mixed[near] += weight[near, None] * found
+            if part is not None and len(near):
+                mixed[near] += weight[near] * self._at(part, x[near])
         values[chosen] = mixed
-        return values.reshape(*grid.shape, -1)
+        return values.reshape(grid.shape)
 
-    def _at(self, part: Part | None, x: np.ndarray, function: Callable[[Part, Tensor], Tensor]) -> np.ndarray:
+    @torch.no_grad()
+    def _at(self, part: Part | None, x: np.ndarray) -> np.ndarray:
         assert part is not None, "a constant volume is not fitted"
         batches = torch.from_numpy(x).split(POINTS_AT_ONCE)
-        return torch.cat([function(part, batch.to(self.device)).float().cpu() for batch in batches]).numpy()
+        return torch.cat([part.network(batch.to(self.device)).float().cpu() for batch in batches]).numpy()
 
     def _left_on(self, grid: Grid) -> np.ndarray:
         """The splines of what the networks leave, on a grid; float32."""

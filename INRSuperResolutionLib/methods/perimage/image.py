@@ -26,6 +26,8 @@ CLASS_BATCH = 256
 CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
 CLASS_TIME = 0.1
+# on a volume, one in so many steps is its
+CLASS_STEPS = 4
 # the conditioner takes part in every so many steps
 CONDITIONS_EVERY = 4
 # class probabilities of more points than this are not kept, but found again at each step
@@ -59,6 +61,7 @@ class FitOfImage:
         self.count = len(measured)
         whole = pixels.is_volume
         self.epochs = settings.volume_epochs if whole else settings.epochs
+        self.most_steps = settings.volume_steps if whole else None
         self.rate = settings.learning_rate * (settings.volume_rate if whole else 1.0)
         self.batch = (settings.volume_batch if whole else settings.batch) or self.count
         self.generator = torch.Generator().manual_seed(context.seed + number)
@@ -78,7 +81,9 @@ class FitOfImage:
         first = self.prepare(started)
         stage = Stage(self.tracker, self.number, started, first)
         groups, final = self.groups(), self.settings.final_rate
-        self.steps += descend(groups, self.loss, self.count, self.epochs, self.batch, final, self.generator, stage)
+        self.steps += descend(
+            groups, self.loss, self.count, self.epochs, self.batch, final, self.generator, stage, self.most_steps
+        )
         self.tracker.update(self.number, 1.0)
         return Part(self.network.eval(), self._left() if self.settings.agree else None, self.present())
 
@@ -159,13 +164,22 @@ class FitOfSeco(FitOfImage):
         if network.classifier is None or settings.joint:
             return 0.0
         epochs, batch = settings.class_epochs, CLASS_BATCH
+        most: int | None = None
         if self.pixels.is_volume:
             epochs = max(1, round(epochs * self.epochs / settings.epochs))
-            batch = self.batch
+            batch, most = self.batch, settings.volume_steps // CLASS_STEPS
         groups = [{"params": list(network.classifier.parameters()), "lr": CLASS_RATE}]
         stage = Stage(self.tracker, self.number, started, 0.0, CLASS_TIME)
         self.steps += descend(
-            groups, self._class_loss, self.count, epochs, batch, CLASS_FINAL_RATE, self.generator, stage
+            groups,
+            self._class_loss,
+            self.count,
+            epochs,
+            batch,
+            CLASS_FINAL_RATE,
+            self.generator,
+            stage,
+            most,
         )
         if self.count * self.pixels.parts_in_all * network.classes <= MOST_KEPT:
             kept = self.at_all_points(network.probabilities)

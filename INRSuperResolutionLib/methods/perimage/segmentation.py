@@ -1,20 +1,23 @@
-"""The super-resolved segmentation: the product of three things that are known of a point's class.
+"""The super-resolved segmentation: what the given labels say around a point, and what its restored intensity says.
 
-The class network alone is smooth on purpose (a sharp one makes the image worse), and a label map alone
-does not tell where in a voxel its border runs; the restored image does. So, by Bayes,
+A label map does not tell where in a voxel a border runs; the restored image does. So, by Bayes,
 
-    p(class | x) ∝ labels around x · class network at x · likelihood of the restored intensity at x,
+    p(class | x) ∝ labels around x · √likelihood of the restored intensity at x,
 
 where the labels around x are the given ones, interpolated linearly: a point never gets a class that
-none of the voxels around it has.
+none of the voxels around it has. The root, and a bound on the likelihood, keep the image from
+overruling the labels: it decides where between two voxels of different labels the border runs,
+and cannot erase a small lesion or organ whose intensity is also another's. (The class network
+is too smooth to have a say: a sharper one makes the image worse.)
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-# what the class network says at least: it must not overrule the other two alone
-LEAST = 1e-3
+# the likelihood's exponent, and the smallest factor that comes out of it, as logarithm
+ROOT = 0.5
+LEAST = -1.0
 # a class has at least this part of the image's range as standard deviation
 NARROWEST = 1e-3
 # less of a class than this is none: rounding
@@ -46,10 +49,8 @@ def log_likelihood(values: np.ndarray, image: np.ndarray, shares: np.ndarray) ->
     return np.stack(found).astype(np.float32)
 
 
-def posterior(around: np.ndarray, network: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
-    """The product of the three, normalised over the classes; all (classes, i, j, k), the likelihood as logarithm."""
-    with np.errstate(divide="ignore"):
-        logarithm = np.where(around > NONE, np.log(around), -np.inf) + np.log(np.maximum(network, LEAST)) + likelihood
-    logarithm -= logarithm.max(axis=0)
-    shares = np.exp(logarithm)
+def posterior(around: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """The product of both, normalised over the classes; all (classes, i, j, k), the likelihood as logarithm."""
+    factor = np.maximum(LEAST, ROOT * (likelihood - likelihood.max(axis=0)))
+    shares = np.where(around > NONE, around, 0) * np.exp(factor)
     return (shares / shares.sum(axis=0)).astype(np.float32)

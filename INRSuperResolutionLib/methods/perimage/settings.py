@@ -22,6 +22,8 @@ class FieldSettings:
     """How often every voxel of a volume is seen."""
     volume_batch: int = 512
     """Voxels in one step on a volume; 0 for all of them."""
+    volume_steps: int = 16_000
+    """Steps at most on a volume: large ones are seen in part, and the spline carries the rest."""
     learning_rate: float = 4.5e-4
     """Adam's rate at the start, on a slice."""
     volume_rate: float = 0.33
