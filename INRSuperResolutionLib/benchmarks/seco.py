@@ -279,6 +279,7 @@ def omega(
             axis.plot(OMEGAS, curve, "o-", label=method)
         axis.set(xlabel="ω0 of all layers", ylabel="PSNR (dB)", title=case.name)
         axis.legend()
+        figure.tight_layout()
         save(figure, output, "omega.png")
 
 
