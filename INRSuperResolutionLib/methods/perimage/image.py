@@ -25,7 +25,7 @@ POINTS_AT_ONCE = 1 << 13
 CLASS_BATCH = 256
 CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
-CLASS_TIME = 0.1
+CLASS_TIME = 0.05
 # on a volume, one in so many steps is its
 CLASS_STEPS = 4
 # the conditioner takes part in every so many steps
