@@ -54,7 +54,7 @@ def benchmark_cycleinr(options: argparse.Namespace) -> None:
     methods: dict[str, tuple[str, dict[str, str]]] = {m: (m, {}) for m in options.methods or METHODS}
     weights = {v: (m, {"weights": str(ABLATION / f"ablation-{n}.safetensors")}) for v, (m, n) in VARIANTS.items()}
     makers = {
-        "quality": lambda: compared(folder, methods),
+        "quality": lambda: compared(folder, methods, CASES),
         "ablation": lambda: compared(folder, weights, CASES[:2]),
         "growth": lambda: growth(folder),
     }
@@ -74,9 +74,7 @@ def told(value: float | str | None) -> str:
     return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
-def compared(
-    folder: Path, methods: dict[str, tuple[str, dict[str, str]]], cases: tuple[str, ...] = CASES
-) -> Iterator[Row]:
+def compared(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], cases: tuple[str, ...]) -> Iterator[Row]:
     """Rows of figures: volumes × factors × methods."""
     for case in cases:
         volume = read(folder / f"{case}.nii.gz")
