@@ -2,14 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Union
+from typing import Annotated, ClassVar, Union
 
 import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -70,15 +70,16 @@ class INRSuperResolutionParameterNode:
     preset: str = ""
     settings: str = "{}"
     outputMode: str = "isotropic"
-    spacing: float = 1.0
-    factor: float = 2.0
+    # the wrapper takes the limits of a bound box from here, and sets none otherwise
+    spacing: Annotated[float, WithinRange(0.1, 20.0)] = 1.0
+    factor: Annotated[float, WithinRange(1.0, 16.0)] = 2.0
     segmentationOutput: str = "auto"
     """yes, no, or auto: when a segmentation is given."""
     device: str = "auto"
     sliceProfile: str = "auto"
     register: bool = False
-    seed: int = 0
-    limitMinutes: float = 0.0
+    seed: Annotated[int, WithinRange(0, 999999)] = 0
+    limitMinutes: Annotated[float, WithinRange(0.0, 600.0)] = 0.0
 
 
 class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -155,7 +156,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.panel.setParameters(node)
 
 
-class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
+class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     """Runs from Python, with or without the panel.
 
     Example::
@@ -166,7 +167,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
     """
 
     def __init__(self, makeProcess=WorkerProcess):
-        super().__init__()
+        ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
         self.listeners = []
         self.queue = RunQueue(self._tellListeners, makeProcess)
         scene = slicer.mrmlScene
@@ -281,17 +283,28 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
 
 
 class INRSuperResolutionTest(ScriptedLoadableModuleTest):
-    """The self test; runs in Slicer's self-test runner and in SlicerHost alike."""
+    """The self test; runs in Slicer's self-test runner, its CTest entry and SlicerHost alike.
+
+    The CTest entry collects the methods `test_…` as unittest does, the self-test runner calls `runTest`: each must end
+    with the marker that CMakeLists.txt asks for, because Slicer ends with 0 also when it has run nothing.
+    """
+
+    passed: ClassVar[set[str]] = set()
+    names: ClassVar[tuple[str, ...]] = ("test_LinearKeepsGeometry", "test_CancelLeavesTheSceneAsItWas")
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        self.setUp()
-        self.test_LinearKeepsGeometry()
-        self.setUp()
-        self.test_CancelLeavesTheSceneAsItWas()
-        self.delayDisplay("INRSuperResolution: self test passed")
+        for name in self.names:
+            self.setUp()
+            getattr(self, name)()
+
+    def tellPassed(self, name):
+        """Print the marker once all tests have passed."""
+        self.passed.add(name)
+        if self.passed.issuperset(self.names):
+            print("INRSuperResolution: self test passed", flush=True)
 
     def test_LinearKeepsGeometry(self):
         import numpy as np
@@ -303,6 +316,7 @@ class INRSuperResolutionTest(ScriptedLoadableModuleTest):
         self.assertEqual(result.GetImageData().GetDimensions(), (16, 20, 24))
         self.assertTrue(np.allclose(result.GetSpacing(), 1.0))
         logic.close()
+        self.tellPassed("test_LinearKeepsGeometry")
 
     def test_CancelLeavesTheSceneAsItWas(self):
         import numpy as np
@@ -315,6 +329,7 @@ class INRSuperResolutionTest(ScriptedLoadableModuleTest):
             logic.process(volume, "cubic")
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), count)
         logic.close()
+        self.tellPassed("test_CancelLeavesTheSceneAsItWas")
 
 
 __all__ = [

@@ -92,6 +92,19 @@ def test_only_what_the_method_needs_is_shown(slicer, panel):
     assert {"setting_width", "setting_learning_rate", "setting_mixed_precision"} <= names
 
 
+def test_bound_boxes_keep_their_limits(slicer, panel):
+    """Slicer's wrapper takes the limits of a box from the annotation and forgets those of the UI file."""
+    ui = panel.ui
+    limits = {
+        name: (getattr(ui, name).minimum, getattr(ui, name).maximum)
+        for name in ("spacingSpinBox", "factorSpinBox", "seedSpinBox", "limitSpinBox")
+    }
+    assert limits == {
+        "spacingSpinBox": (0.1, 20.0), "factorSpinBox": (1.0, 16.0), "seedSpinBox": (0, 999999), "limitSpinBox": (0.0, 600.0)
+    }  # fmt: skip
+    assert ui.limitSpinBox.text == "none"
+
+
 def test_changed_settings_are_kept_and_used(slicer, panel):
     small_volume(slicer)
     panel.enter()
@@ -115,6 +128,32 @@ def test_estimate_is_shown_before_the_run(slicer, panel):
     panel._parameterNode.outputMode, panel._parameterNode.spacing = "spacing", 0.1
     fine = panel.panel.estimate()
     assert fine.memory_bytes > fast.memory_bytes + 10e6 and fine.seconds > fast.seconds
+
+
+def test_estimate_warns_of_too_little_memory_and_says_what_would_fit(slicer, panel, monkeypatch):
+    from INRSuperResolutionModule import foresight
+
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    small_volume(slicer)
+    panel.enter()
+    panel.parent.show()
+    p = panel._parameterNode
+    p.method, p.outputMode, p.spacing = "linear", "spacing", 0.1
+    monkeypatch.setattr(foresight, "available_memory", lambda: 10 << 30)
+    panel.panel.refresh()
+    assert "free" not in panel.ui.estimateLabel.text and not panel.ui.estimateIcon.visible
+    monkeypatch.setattr(foresight, "available_memory", lambda: 340 << 20)
+    panel.panel.refresh()
+    text = panel.ui.estimateLabel.text
+    assert panel.ui.estimateIcon.visible and "Only 0.3 GB are free" in text and "region of interest" in text
+    p.spacing = float(text.split("spacing of ")[1].split()[0])
+    assert "free" not in panel.ui.estimateLabel.text, "what is advised does not fit"
+    p.spacing, p.region = 0.1, roi
+    roi.SetCenter(*(affine_of(slicer, p.inputVolume) @ [5, 6, 2, 1])[:3])
+    roi.SetSize(1, 1, 1)
+    panel.panel._estimateKey = None
+    panel.panel.refresh()
+    assert "free" not in panel.ui.estimateLabel.text, "a region of interest needs less"
 
 
 QUICK_COORDINATES = {"epochs": 2, "width": 16, "head_width": 16, "frequencies": 8}
@@ -611,11 +650,19 @@ def test_transfer_keeps_values_and_place(slicer, tmp_path, kind, sheared):
     assert np.allclose(volume.affine, affine, rtol=0, atol=1e-5 if sheared else 1e-12)
 
 
-def test_self_test_of_the_module(slicer):
+@pytest.mark.parametrize("how", ["runTest", "collected"])
+def test_self_test_of_the_module(slicer, capsys, how):
+    """Both ways in which Slicer starts it, and each prints the marker that CMakeLists.txt asks for."""
     import unittest
 
     from INRSuperResolution import INRSuperResolutionTest
 
+    INRSuperResolutionTest.passed.clear()
+    collected = unittest.defaultTestLoader.loadTestsFromTestCase(INRSuperResolutionTest)
+    assert {test._testMethodName for test in collected} == set(INRSuperResolutionTest.names)
     result = unittest.TestResult()
-    INRSuperResolutionTest("runTest").run(result)
+    (INRSuperResolutionTest("runTest") if how == "runTest" else collected).run(result)
     assert result.wasSuccessful(), result.errors + result.failures
+    marker = "INRSuperResolution: self test passed"
+    assert capsys.readouterr().out.count(marker) == 1
+    assert marker in (REPOSITORY / "INRSuperResolution" / "CMakeLists.txt").read_text()

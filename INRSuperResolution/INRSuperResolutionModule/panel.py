@@ -7,10 +7,10 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import dependencies, messages
+from . import dependencies, foresight, messages
 from .chart import MetricsChart
 from .compare import Comparison
-from .inputs import InputProblem, Request, pixelsAndPlace
+from .inputs import InputProblem, Request
 from .library import addLibraryToPath
 from .preview import Preview
 from .results import representationOf
@@ -20,8 +20,7 @@ from .settingsform import SettingsForm
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.estimate import Estimate, estimate  # noqa: E402
-from INRSuperResolutionLib.grid import Grid  # noqa: E402
+from INRSuperResolutionLib.estimate import Estimate  # noqa: E402
 from INRSuperResolutionLib.job import DEVICES, PROFILE_CHOICES  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
@@ -234,15 +233,18 @@ class Panel:
         guess = self.estimate()
         if guess is None:
             self.ui.estimateLabel.text = self.problem()
+            self._showIcon(self.ui.estimateIcon, False)
             return
-        memory = f"{guess.memory_bytes / 2**30:.1f} GB"
+        memory = foresight.gigabytes(guess.memory_bytes)
         if guess.seconds is None:
             text = _("Needs about {memory} of memory.").format(memory=memory)
         else:
             text = _("Takes about {time}, needs about {memory} of memory.").format(
                 time=duration(guess.seconds), memory=memory
             )
-        self.ui.estimateLabel.text = text
+        warning = foresight.memoryWarning(self.request(), guess, self._onGPU())
+        self.ui.estimateLabel.text = f"{text} {warning}".strip()
+        self._showIcon(self.ui.estimateIcon, bool(warning))
 
     def _showRunButton(self) -> None:
         problem = self.problem()
@@ -384,9 +386,12 @@ class Panel:
         request = self.request()
         key = repr(request)
         if key != self._estimateKey:
-            onGPU = request.device in ("cuda", "mps") or (request.device == "auto" and bool(self._devices.get("cuda")))
-            self._estimateKey, self._estimate = key, estimateOf(request, onGPU)
+            self._estimateKey, self._estimate = key, foresight.estimateOf(request, self._onGPU())
         return self._estimate
+
+    def _onGPU(self) -> bool:
+        device = self.parameters.device
+        return device in ("cuda", "mps") or (device == "auto" and bool(self._devices.get("cuda")))
 
     # ---- buttons -------------------------------------------------------------------------------
 
@@ -598,28 +603,3 @@ def sentence(text: str) -> str:
 def dataclassFields(method) -> dict:
     """The fields of the method's settings."""
     return next(iter(method.presets.values())).__dataclass_fields__
-
-
-def estimateOf(request: Request, onGPU: bool) -> Estimate | None:
-    """Time and memory of a request, from the geometry alone."""
-    from .inputs import cornersOf, cropToRegion
-
-    try:
-        volumes = [(n, *pixelsAndPlace(n)) for n in request.nodes()]
-        if request.roiID:
-            corners = cornersOf(slicer.mrmlScene.GetNodeByID(request.roiID))
-            volumes = [(n, *cropToRegion(a, f, corners, n.GetName())) for n, a, f in volumes]
-    except InputProblem:
-        return None
-    grids = [Grid(array.shape[::-1], affine) for _node, array, affine in volumes]
-    finest = min(min(g.spacing) for g in grids)
-    if request.likeID:
-        _array, affine = pixelsAndPlace(slicer.mrmlScene.GetNodeByID(request.likeID))
-        outputs = [Grid(_array.shape[::-1], affine)] * len(grids)
-    elif request.scale:
-        outputs = [g.scaled(request.scale) for g in grids]
-    else:
-        outputs = [g.with_spacing(request.spacing or finest) for g in grids]
-    method = METHODS[request.method]
-    settings = method.settings(request.preset, request.settings)
-    return estimate(request.method, settings, grids, outputs, onGPU, request.maxSeconds)
