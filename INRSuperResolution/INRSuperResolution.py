@@ -25,10 +25,10 @@ if str(Path(__file__).resolve().parent) not in sys.path:
 from INRSuperResolutionModule.inputs import InputProblem, Request
 from INRSuperResolutionModule.panel import Panel
 from INRSuperResolutionModule.process import WorkerProcess
-from INRSuperResolutionModule.results import representationOf, segmentationWith
+from INRSuperResolutionModule.results import inputIDsOf, representationOf, segmentationWith
 from INRSuperResolutionModule.run import Run, RunQueue, State
 from INRSuperResolutionModule.segmentations import isLabelMap
-from INRSuperResolutionModule.sequences import makeSequence
+from INRSuperResolutionModule.sequences import SequenceRuns
 
 from INRSuperResolutionLib.methods import METHODS
 
@@ -66,6 +66,8 @@ class INRSuperResolutionParameterNode:
     region: slicer.vtkMRMLMarkupsROINode
     likeVolume: slicer.vtkMRMLScalarVolumeNode
     outputVolume: slicer.vtkMRMLScalarVolumeNode
+    result: slicer.vtkMRMLScalarVolumeNode
+    """The result to compare and to sample again."""
     method: str = ""
     preset: str = ""
     settings: str = "{}"
@@ -78,6 +80,8 @@ class INRSuperResolutionParameterNode:
     device: str = "auto"
     sliceProfile: str = "auto"
     register: bool = False
+    wholeSequence: bool = False
+    """All time points, if the volume is one of a sequence."""
     seed: Annotated[int, WithinRange(0, 999999)] = 0
     limitMinutes: Annotated[float, WithinRange(0.0, 600.0)] = 0.0
 
@@ -100,9 +104,10 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.settingsForm = self.ui.settingsWidget.layout()
         for selector in (
             self.ui.inputSelector, self.ui.segmentationSelector, self.ui.regionSelector, self.ui.likeSelector,
-            self.ui.outputSelector,
+            self.ui.outputSelector, self.ui.resultSelector,
         ):  # fmt: skip
             selector.setMRMLScene(slicer.mrmlScene)
+        self.ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", "INRSuperResolution.Method")
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.logic.listeners.append(self.panel.onRunChanged)
@@ -189,10 +194,9 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         keeper = representationOf(result)
         if keeper is None:
             raise ValueError(f"{result.GetName()} has no representation in the scene")
-        inputIDs = (result.GetAttribute("INRSuperResolution.InputIDs") or "").split()
         segmentation = segmentationWith(result)
         request = Request(
-            inputIDs=inputIDs,
+            inputIDs=inputIDsOf(result),
             method=result.GetAttribute("INRSuperResolution.Method"),
             representationID=keeper.GetID(),
             segmentationID=segmentation.GetID() if segmentation is not None else None,
@@ -236,33 +240,28 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             raise RuntimeError(f"{run.message} {run.advice}".strip())
         return run.nodes
 
+    def startSequence(self, request: Request, onFinished=None) -> SequenceRuns:
+        """Start a run for every item of a sequence, the first input of `request`; returns at once.
+
+        The scene changes only when all have succeeded; if one fails or is cancelled, the others are stopped.
+        """
+        return SequenceRuns(self.start, self.queue.cancel, request, METHODS[request.method].title, onFinished)
+
     def processSequence(self, sequence, method: str, *, segmentation=None, **choices):
         """As `process` for every volume of a sequence node, one after the other; returns the new sequence node.
 
         A segmentation guides every frame alike; none comes out.
-        The scene changes only when all have succeeded; if one fails, the others are stopped.
         """
-        loop = qt.QEventLoop()
-        runs = []
-
-        def onFinished(run):
-            if run.state is not State.DONE:
-                for other in runs:
-                    self.queue.cancel(other)
-            if len(runs) == sequence.GetNumberOfDataNodes() and all(r.isEnded for r in runs):
-                loop.quit()
-
         if segmentation is not None:
             choices["segmentationID"] = segmentation.GetID()
+        loop = qt.QEventLoop()
         request = Request(inputIDs=[sequence.GetID()], method=method, **choices)
-        for frame in range(sequence.GetNumberOfDataNodes()):
-            runs.append(self.start(request.replace(frame=frame), onFinished))
-        loop.exec_()
-        failed = next((r for r in runs if r.state is State.FAILED), None)
-        failed = failed or next((r for r in runs if r.state is not State.DONE), None)
-        if failed is not None:
-            raise RuntimeError(f"{failed.message} {failed.advice}".strip())
-        return makeSequence(sequence, runs, METHODS[method].title)
+        runs = self.startSequence(request, lambda _runs: loop.quit())
+        if runs.node is None and runs.failed is None:
+            loop.exec_()
+        if runs.failed is not None:
+            raise RuntimeError(f"{runs.failed.message} {runs.failed.advice}".strip())
+        return runs.node
 
     def close(self):
         """End all runs and stop listening to the scene."""

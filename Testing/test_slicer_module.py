@@ -18,8 +18,8 @@ from scenes import affine_of, assert_as_before, nonlinear_shift, run_and_wait, s
 from INRSuperResolutionLib.methods import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# the README promises cancel within 2 s; a shared machine gets a little more
-CANCEL_SECONDS = 2.5
+# from the click until the run has ended and its files are gone
+CANCEL_SECONDS = 2.0
 
 
 def slow_request(slicer, node):
@@ -156,16 +156,26 @@ def test_estimate_warns_of_too_little_memory_and_says_what_would_fit(slicer, pan
     assert "free" not in panel.ui.estimateLabel.text, "a region of interest needs less"
 
 
-QUICK_COORDINATES = {"epochs": 2, "width": 16, "head_width": 16, "frequencies": 8}
-QUICK_FIELD = {"epochs": 2, "volume_epochs": 1, "width": 32}
+# enough to see that a method goes all the way; each takes those that it knows
 QUICK = {
-    "nearest": {}, "linear": {}, "cubic": {}, "single-contrast": QUICK_COORDINATES, "joint": QUICK_COORDINATES,
-    "multicontrast": QUICK_COORDINATES, "seco": QUICK_FIELD, "siren": QUICK_FIELD,
+    "epochs": 2, "volume_epochs": 1, "width": 16, "head_width": 16, "frequencies": 8, "class_epochs": 1,
+    "class_width": 16, "steps": 4, "warmup": 1, "depth": 1, "average_flips": False, "check": False, "train_seconds": 1.0,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("method", QUICK)
-def test_result_of_every_method(host, slicer, panel, method):
+def quick_settings(method: str, folder: Path) -> dict:
+    """Settings of any method that end a fit at once; for one that is trained ahead, tiny weights."""
+    known = METHODS[method].settings("fast").__dataclass_fields__
+    settings = {name: value for name, value in QUICK.items() if name in known}
+    if "weights" in known:
+        from tinynetworks import random_weights
+
+        settings["weights"] = str(random_weights(method, folder / "tiny.safetensors"))
+    return settings
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_result_of_every_method(host, slicer, panel, tmp_path_factory, method):
     volumes = [small_volume(slicer), small_volume(slicer, "FLAIR", seed=5)]
     volumes[0].GetDisplayNode().SetAutoWindowLevel(False)
     volumes[0].GetDisplayNode().SetWindowLevel(77, 33)
@@ -173,7 +183,8 @@ def test_result_of_every_method(host, slicer, panel, method):
     panel.enter()
     p = panel._parameterNode
     p.method, p.inputVolume, p.furtherContrasts = method, volumes[0], [volumes[1]]
-    p.preset, p.settings = "fast", json.dumps(QUICK[method])
+    p.preset = "fast"
+    p.settings = json.dumps(quick_settings(method, tmp_path_factory.mktemp("weights")))
     run = run_and_wait(host, panel)
     assert run.state.value == "done", run.asText()
     used = volumes[: METHODS[method].max_inputs]
@@ -200,6 +211,7 @@ def test_result_of_every_method(host, slicer, panel, method):
     assert result.GetAttribute("INRSuperResolution.Method") == method
     assert result.GetAttribute("INRSuperResolution.InputIDs").split() == [v.GetID() for v in used]
     assert result.GetName().startswith("T1 (")
+    assert panel._parameterNode.result is result
     added = {slicer.mrmlScene.GetNodeByID(i).GetClassName() for i in scene_ids(slicer) - before}
     assert added <= {"vtkMRMLScalarVolumeNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLTextNode",
                      "vtkMRMLTextStorageNode"}  # fmt: skip
@@ -427,6 +439,59 @@ def test_without_torch_the_panel_says_what_to_do(slicer, panel, monkeypatch):
     assert not panel.logic.queue.runs
 
 
+def test_missing_weights_by_a_real_worker(host, slicer, panel):
+    """Weights that are not there: the panel says which, and where others come from."""
+    small_volume(slicer)
+    panel.enter()
+    before = scene_ids(slicer)
+    p = panel._parameterNode
+    p.method, p.settings = "nexpr", json.dumps({"weights": "not-there"})
+    run = run_and_wait(host, panel)
+    assert run.state.value == "failed"
+    assert "There are no weights 'not-there'" in panel.ui.statusLabel.text and "nexpr" in panel.ui.statusLabel.text
+    assert_as_before(slicer, before)
+
+
+def test_broken_torch_by_a_real_worker(host, slicer, panel, tmp_path_factory, monkeypatch):
+    """torch is installed but cannot be imported: only the worker notices."""
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "torch.py").write_text("raise ImportError('libtorch is broken')")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    small_volume(slicer)
+    panel.enter()
+    before = scene_ids(slicer)
+    panel._parameterNode.method = "siren"
+    run = run_and_wait(host, panel)
+    assert run.state.value == "failed"
+    assert "libtorch is broken" in panel.ui.statusLabel.text and "extension PyTorch" in panel.ui.statusLabel.text
+    assert_as_before(slicer, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a file")
+def test_full_disk_in_a_real_worker(host, slicer, panel):
+    """A file size limit stands for the full disk; it is inherited by the worker, whose result is larger than the input."""
+    import resource
+
+    volume = small_volume(slicer, shape=(10, 60, 60))
+    panel.enter()
+    slicer.mrmlScene.Modified()
+    before = scene_ids(slicer)
+    p = panel._parameterNode
+    p.method, p.inputVolume, p.outputMode, p.factor = "linear", volume, "factor", 3.0
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, old[1]))
+    try:
+        run = run_and_wait(host, panel)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert run.state.value == "failed", run.asText()
+    text = panel.ui.statusLabel.text
+    assert text.startswith("Cannot write the result: ") and "Free some space" in text
+    assert_as_before(slicer, before)
+
+
 def test_check_devices(host, slicer, panel, monkeypatch):
     panel.ui.checkDevicesButton.click()
     wait(host, lambda: panel.ui.checkDevicesButton.enabled)
@@ -516,11 +581,37 @@ def test_preview_is_shown_and_leaves_no_trace(host, slicer, panel):
     assert composite.GetBackgroundVolumeID() == volume.GetID()
 
 
+def check_fields(slicer, mixed, result, run):
+    """Every voxel of a checkerboard is the result's, or the input's as SimpleITK puts it there; both on half of it."""
+    source = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0])
+    grid, image = (sitk_image(slicer, node) for node in (run.nodes[0], source))
+    extrapolated = -1e6
+    moved = sitk.GetArrayFromImage(sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, extrapolated))
+    inside = moved != extrapolated
+    theirs, ours = np.isclose(mixed, moved, atol=1e-2), np.isclose(mixed, result, atol=1e-2)
+    assert (theirs | ours)[inside].all()
+    # where the two differ, the field says which one is shown
+    differ = inside & ~np.isclose(moved, result, atol=2e-2)
+    assert differ.mean() > 0.2
+    assert 0.3 < theirs[differ].mean() < 0.7
+
+
+def sitk_image(slicer, node) -> sitk.Image:
+    """The volume of a node, in LPS."""
+    image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(node))
+    affine = np.diag([-1, -1, 1, 1]) @ affine_of(slicer, node)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    return image
+
+
 @pytest.mark.parametrize("mode", ["sideBySide", "flicker", "checkerboard"])
 def test_comparison_and_back(host, slicer, panel, mode):
-    small_volume(slicer)
+    small_volume(slicer, shape=(6, 24, 22))
     panel.enter()
-    panel._parameterNode.method = "linear"
+    panel._parameterNode.method = "nearest"  # unlike the slice views, so that the two can be told apart
     run = run_and_wait(host, panel)
     before = scene_ids(slicer)
     red, yellow = (slicer.util.getNode(f"vtkMRMLSliceCompositeNode{n}") for n in ("Red", "Yellow"))
@@ -537,8 +628,7 @@ def test_comparison_and_back(host, slicer, panel, mode):
     else:
         board = slicer.mrmlScene.GetNodeByID(red.GetBackgroundVolumeID())
         mixed, result = slicer.util.arrayFromVolume(board), slicer.util.arrayFromVolume(run.nodes[0])
-        # linear against linear: fields of both agree wherever the input reaches
-        assert np.isclose(mixed, result, atol=0.5).mean() > 0.3
+        check_fields(slicer, mixed, result, run)
     button.click()
     assert scene_ids(slicer) == before
     assert red.GetBackgroundVolumeID() == run.nodes[0].GetID() and not red.GetForegroundVolumeID()
@@ -560,57 +650,117 @@ def test_saved_scene_has_choices_provenance_and_representation(host, slicer, pan
     assert slicer.mrmlScene.WriteToMRB(bundle)
     slicer.mrmlScene.Clear()
     assert slicer.mrmlScene.ReadFromMRB(bundle)
-    panel.initializeParameterNode()
+    panel.enter()
+    panel.parent.show()
     assert panel._parameterNode.seed == 3 and panel._parameterNode.method == "single-contrast"
+    assert panel.panel.request().settings == {"epochs": 1, "width": 16, "head_width": 16, "frequencies": 8}
     assert panel._parameterNode.inputVolume.GetName() == volume.GetName()
     result = slicer.util.getNode(name)
     assert result.GetAttribute("INRSuperResolution.Seed") == "3"
-    again = wait_for(host, panel.logic.resample(result, spacing=[2.0]))
+    # the panel goes on where it was: the result is chosen, and can be compared and sampled again
+    assert panel._parameterNode.result.GetName().startswith("T1 (")
+    panel._parameterNode.result = result
+    assert panel.ui.resampleButton.visible and "dB" in panel.ui.consistencyLabel.text
+    panel.ui.flickerButton.click()
+    assert panel.panel.comparison.mode == "flicker"
+    panel.ui.flickerButton.click()
+    panel._parameterNode.outputMode, panel._parameterNode.spacing = "spacing", 2.0
+    panel.ui.resampleButton.click()
+    again = wait_for(host, panel.logic.queue.runs[-1])
     assert again.state.value == "done", again.asText()
     assert np.allclose(affine_of(slicer, again.nodes[0]), place, atol=1e-9)
     assert np.array_equal(slicer.util.arrayFromVolume(again.nodes[0]), values)
 
 
+def test_chart_of_loss_and_mutual_information(host, slicer, panel):
+    """Both in one plot, live; hidden, not saved, and gone without a trace with the second click."""
+    from INRSuperResolutionModule.run import Run
+
+    volume = small_volume(slicer)
+    panel.enter()
+    panel.parent.show()
+    before, layout = scene_ids(slicer), slicer.app.layoutManager().layout
+    run = panel.panel.shown = Run(panel.panel.request().replace(inputIDs=[volume.GetID()]), "INR")
+    run.metrics = [(1.0, {"loss": 0.5}), (2.0, {"loss": 0.25, "mutual_information": 0.8})]
+    panel.panel._redraw()
+    assert panel.ui.chartButton.visible
+    panel.ui.chartButton.click()
+    run.metrics.append((3.0, {"loss": 0.125, "mutual_information": 0.9}))
+    panel.panel._redraw()
+    (chart,) = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+    assert chart.GetNumberOfPlotSeriesNodes() == 2 and not chart.GetSaveWithScene() and chart.GetHideFromEditors()
+    drawn = {}
+    for n in range(2):
+        series = chart.GetNthPlotSeriesNode(n)
+        table = series.GetTableNode().GetTable()
+        columns = [table.GetColumnByName(name) for name in (series.GetXColumnName(), series.GetYColumnName())]
+        drawn[series.GetName()] = [tuple(c.GetValue(row) for c in columns) for row in range(table.GetNumberOfRows())]
+    assert drawn == {
+        "loss": [(1.0, 0.5), (2.0, 0.25), (3.0, 0.125)],
+        "mutual information (nats)": [(2.0, 0.8), (3.0, 0.9)],
+    }
+    plots = slicer.modules.plots.logic()
+    assert slicer.app.layoutManager().layout == plots.GetLayoutWithPlot(layout)
+    assert slicer.app.applicationLogic().GetSelectionNode().GetActivePlotChartID() == chart.GetID()
+    panel.ui.chartButton.click()
+    assert scene_ids(slicer) == before and slicer.app.layoutManager().layout == layout
+
+
 # ---- speed -------------------------------------------------------------------------------------
 
 
-def test_gui_stays_responsive(host, slicer, panel, data_folder):
-    """No gap of more than 50 ms between the ticks of a timer while a job runs; the rare outlier of a busy machine aside."""
-    import qt
+class Ticks:
+    """A timer of 5 ms in the GUI thread, and the longest time for which something kept it from ticking.
 
+    Time in which the scheduler gave the core to others does not count: it says how busy the machine is, not what we do.
+    """
+
+    def __init__(self):
+        import qt
+
+        self._times = []
+        self._timer = qt.QTimer()
+        self._timer.interval = 5
+        self._timer.connect("timeout()", lambda: self._times.append(self._now()))
+        self._timer.start()
+
+    @staticmethod
+    def _now() -> float:
+        """Seconds, less those spent waiting for a core; where the system does not tell, the thread's own CPU time."""
+        try:
+            waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        except OSError:
+            return time.thread_time()
+        return time.perf_counter() - waited
+
+    def longest(self) -> float:
+        self._timer.stop()
+        assert len(self._times) > 20
+        return float(np.diff(self._times).max())
+
+
+def test_gui_stays_responsive(host, slicer, panel, data_folder):
+    """Never more than 50 ms between two ticks, from Run to the result in the views."""
     host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
     panel.enter()
     panel._parameterNode.method = "linear"
-    ticks = []
-    timer = qt.QTimer()
-    timer.interval = 5
-    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
-    timer.start()
+    ticks = Ticks()
     run = run_and_wait(host, panel)
-    timer.stop()
     assert run.state.value == "done", run.asText()
-    # the thread's own CPU time between two ticks: what this thread did, not what others on the machine do
-    assert np.diff(ticks).max() <= 0.05
+    assert ticks.longest() <= 0.05
 
 
 def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_folder):
-    import qt
-
     volume = host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
     panel.enter()
-    ticks = []
-    timer = qt.QTimer()
-    timer.interval = 5
-    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
-    timer.start()
+    ticks = Ticks()
     run = panel.logic.start(slow_request(slicer, volume))
     wait(host, lambda: run.preview is not None or run.isEnded, 90)
     host.process_events(0.3)
     panel.logic.queue.cancel(run)
     wait(host, lambda: run.isEnded)
-    timer.stop()
     assert run.state.value == "cancelled", run.asText()
-    assert np.diff(ticks).max() <= 0.05
+    assert ticks.longest() <= 0.05
 
 
 def test_transfer_of_a_large_volume(slicer, tmp_path):

@@ -8,14 +8,15 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import dependencies, foresight, messages
-from .chart import MetricsChart
+from .chart import MetricsChart, metricsOf
 from .compare import Comparison
 from .inputs import InputProblem, Request
 from .library import addLibraryToPath
 from .preview import Preview
-from .results import representationOf
+from .results import consistencyOf, representationOf, sourceOf
 from .run import Run, State
 from .segmentations import isLabelMap
+from .sequences import browserOf, proxyOf, sequenceOf, timePoint
 from .settingsform import SettingsForm
 
 addLibraryToPath()
@@ -203,6 +204,17 @@ class Panel:
         for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
             widget.visible = takesMore
         self.settingsForm.show(method.settings(self.preset()), self.changes())
+        whole = sequenceOf(p.inputVolume)
+        for widget in (ui.sequenceCheckBox, ui.sequenceCheckBoxLabel):
+            widget.visible = whole is not None
+        if whole is not None:
+            ui.sequenceCheckBox.text = _("All {n} time points").format(n=whole.GetNumberOfDataNodes())
+        for widget in (ui.outputSelector, ui.outputSelectorLabel):
+            widget.enabled = self.sequence() is None
+        if self.sequence() is not None:
+            ui.segmentationOutputCheckBox.checked = False
+        ui.segmentationOutputCheckBox.enabled = self.sequence() is None
+        self._showResult()
 
     def _showContrasts(self) -> None:
         """All other scalar volumes, the chosen ones ticked."""
@@ -290,9 +302,14 @@ class Panel:
 
     def inputs(self) -> list:
         """The chosen volumes; the first is the main one."""
-        first = self.parameters.inputVolume
-        rest = [n for n in self.parameters.furtherContrasts if n is not None and n is not first]
-        return [first, *rest] if first is not None else []
+        # Slicer keeps read values, so a list may still hold a node that was deleted
+        nodes = [self.parameters.inputVolume, *self.parameters.furtherContrasts]
+        first, *rest = [n if n is not None and n.GetScene() is not None else None for n in nodes]
+        return [first, *(n for n in rest if n is not None and n is not first)] if first is not None else []
+
+    def sequence(self):
+        """The sequence that is to be restored whole; None for a single volume."""
+        return sequenceOf(self.parameters.inputVolume) if self.parameters.wholeSequence and self.inputs() else None
 
     def _recommended(self) -> str:
         return recommendedMethod(max(1, len(self.inputs())))
@@ -325,7 +342,7 @@ class Panel:
         """Whether a super-resolved segmentation is wanted: as chosen, else if one is given."""
         choice = self.parameters.segmentationOutput
         isWanted = self.segmentation() is not None if choice == "auto" else choice == "yes"
-        return METHODS[self.methodName()].takes_labels and isWanted
+        return METHODS[self.methodName()].takes_labels and isWanted and self.sequence() is None
 
     def problem(self) -> str:
         """Why the run cannot start; empty if it can."""
@@ -359,9 +376,14 @@ class Panel:
 
     def request(self) -> Request:
         """The choices as a request."""
-        p, segmentation = self.parameters, self.segmentation()
+        p, segmentation, sequence = self.parameters, self.segmentation(), self.sequence()
+        inputs = self.usedInputs()
+        if sequence is not None:
+            # contrasts that are played along with it go in time point by time point, others with every one
+            browser = browserOf(inputs[0])
+            inputs = [sequenceOf(n) if browserOf(n) is browser else n for n in inputs]
         return Request(
-            inputIDs=[node.GetID() for node in self.usedInputs()],
+            inputIDs=[node.GetID() for node in inputs],
             method=self.methodName(),
             preset=self.preset(),
             settings=self.changes(),
@@ -371,7 +393,7 @@ class Panel:
             segmentationID=segmentation.GetID() if segmentation is not None else None,
             segmentationOutput=self.wantsSegmentation(),
             roiID=p.region.GetID() if p.region else None,
-            outputID=p.outputVolume.GetID() if p.outputVolume else None,
+            outputID=p.outputVolume.GetID() if p.outputVolume and sequence is None else None,
             sliceProfile=p.sliceProfile,
             register=p.register and len(self.usedInputs()) > 1,
             device=p.device,
@@ -407,13 +429,23 @@ class Panel:
         except InputProblem as problem:
             self._showStatus(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
             return
-        self.logic.start(request)
+        if self.sequence() is not None:
+            self.logic.startSequence(request, self._onSequenceEnded)
+        else:
+            self.logic.start(request)
         self.refresh()
+
+    def _onSequenceEnded(self, runs) -> None:
+        if runs.node is not None:
+            shown = proxyOf(runs.node)
+            if shown is not None:
+                slicer.util.setSliceViewerLayers(background=shown, foreground=None)
+            self._showStatus(_("Done: {name}").format(name=runs.node.GetName()))
 
     def onCancel(self, *_args) -> None:
         """Stop the run that is selected in the queue, else the active one."""
         queue = self.logic.queue
-        waiting = [r for r in queue.runs if not r.isEnded]
+        waiting = self._waiting()
         row = self.ui.queueList.currentRow
         chosen = waiting[row] if self.ui.queueList.visible and 0 <= row < len(waiting) else queue.active
         if chosen is not None:
@@ -421,17 +453,15 @@ class Panel:
 
     def onResample(self, *_args) -> None:
         """Sample the representation of the shown result on the grid under Output."""
-        run = self.lastResult()
-        if run is not None:
+        result = self.result()
+        if result is not None:
             grid = self.request()
-            self.logic.resample(
-                run.nodes[0], spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device
-            )
+            self.logic.resample(result, spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device)
 
-    def lastResult(self) -> Run | None:
-        """The latest run with a result: what is under Result stays when a later run fails."""
-        done = [r for r in self.logic.queue.runs if r.state is State.DONE and r.nodes]
-        return done[-1] if done else None
+    def result(self):
+        """The result that is chosen, of this session or of a saved scene."""
+        node = self.parameters.result if self.parameters is not None else None
+        return node if node is not None and node.GetScene() is not None else None
 
     def onCompare(self, mode: str, on: bool) -> None:
         """One comparison at a time; a second click ends it."""
@@ -442,10 +472,9 @@ class Panel:
                 self.comparison.stop()
             return
         self._releaseCompareButtons(mode)
-        run = self.lastResult()
-        before = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0]) if run else None
-        after = run.nodes[0] if run and run.nodes else None
-        if before is None or after is None or after.GetScene() is None:
+        after = self.result()
+        before = sourceOf(after) if after is not None else None
+        if before is None or after is None:
             self._releaseCompareButtons()
             self._showStatus(_("The input or the result is no longer in the scene."), isWarning=True)
             return
@@ -459,9 +488,12 @@ class Panel:
         self._isRefreshing = False
 
     def onChart(self, *_args) -> None:
-        """Show how the fit has converged."""
-        if self.shown is not None:
+        """Show how the fit converges, or has converged; a second click puts the views back."""
+        if self.chart.isShown:
+            self.chart.remove()
+        elif self.shown is not None:
             self.chart.show(self.shown)
+        self._redraw()
 
     def onCopyReport(self, *_args) -> None:
         """Put the report on the clipboard."""
@@ -500,6 +532,8 @@ class Panel:
             if run.state is State.DONE and run.nodes:
                 self.shown = run
                 slicer.util.setSliceViewerLayers(background=run.nodes[0], foreground=None)
+                if self.parameters is not None:
+                    self.parameters.result = run.nodes[0]
         if run.isEnded or time.perf_counter() - self._lastRedraw > SECONDS_BETWEEN_REDRAWS:
             self._redraw()
         elif not self._redrawTimer.active:
@@ -511,8 +545,7 @@ class Panel:
         isActive = queue.active is not None
         ui.cancelButton.enabled = isActive
         ui.progressBar.visible = isActive
-        waiting = [r for r in queue.runs if not r.isEnded]
-        self._showQueue(waiting)
+        self._showQueue(self._waiting())
         if self.parameters is not None:
             self._showRunButton()
         if run is None:
@@ -521,6 +554,9 @@ class Panel:
             self._showProgress(run)
         elif run.isEnded:
             self._showEnd(run)
+        ui.chartButton.visible = bool(metricsOf(run))
+        ui.chartButton.text = _("Hide chart") if self.chart.isShown else _("Show chart")
+        self.chart.update(run)
         log = "\n".join([*(f"! {w}" for w in run.warnings), *run.log])
         if log != ui.logText.plainText:
             ui.logText.plainText = log
@@ -533,14 +569,15 @@ class Panel:
             later = [s for s in STAGE_STARTS.values() if s > start]
             self.ui.progressBar.maximum = 1000
             self.ui.progressBar.value = round(1000 * (start + run.fraction * (min(later, default=1.0) - start)))
-        text = STAGES.get(run.stage, run.stage)
+        text = timePoint(run) + STAGES.get(run.stage, run.stage)
+        text = text[0].upper() + text[1:]
         if run.stage in ("fit", "sample"):
             text += f" {run.fraction:.0%}"
         if run.secondsLeft is not None:
             text += _(", about {time} left").format(time=duration(run.secondsLeft))
         self._showStatus(text + (f"\n{run.warnings[-1]}" if run.warnings else ""), isWarning=bool(run.warnings))
         if run.preview is not None:
-            source = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0])
+            source = proxyOf(slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0]))
             if source is not None:
                 self.preview.show(run.preview, source)
 
@@ -552,23 +589,25 @@ class Panel:
             )
             if run.warnings:
                 text += "\n" + run.warnings[-1]
-            self._showStatus(text, isWarning=False)
-            if run.nodes:
-                self._showResult(run)
+            if run.nodes:  # else it is a time point: the whole sequence tells when it is done
+                self._showStatus(text, isWarning=False)
         elif run.state is State.CANCELLED:
             self._showStatus(run.message)
         else:
             self._showStatus(f"{sentence(run.message)} {sentence(run.advice)}".strip(), isWarning=True)
 
-    def _showResult(self, run: Run) -> None:
-        ui = self.ui
-        figures = [f for f in run.report["consistency_db"] if f is not None]
-        text, isLow = messages.ofConsistency(min(figures) if figures else None)
-        ui.resultButton.visible = True
+    def _showResult(self) -> None:
+        """What can be done with the chosen result; also after it was loaded with a scene."""
+        ui, result = self.ui, self.result()
+        ui.resultButton.visible = bool(resultsInScene())
+        for widget in (ui.consistencyRow, ui.compareRow, ui.moreRow):
+            widget.visible = result is not None
+        if result is None:
+            return
+        text, isLow = messages.ofConsistency(consistencyOf(result))
         ui.consistencyLabel.text = text
         self._showIcon(ui.consistencyIcon, isLow)
-        ui.resampleButton.visible = representationOf(run.nodes[0]) is not None
-        ui.chartButton.visible = bool(run.metrics)
+        ui.resampleButton.visible = representationOf(result) is not None
 
     def _showStatus(self, text: str, isWarning: bool = False) -> None:
         if text != self.ui.statusLabel.text:
@@ -580,6 +619,15 @@ class Panel:
             icon = label.style().standardIcon(qt.QStyle.SP_MessageBoxWarning)
             label.setPixmap(icon.pixmap(20, 20))
         label.visible = isShown
+
+    def _waiting(self) -> list[Run]:
+        """The active run and those that wait for it; of a sequence, its next time point only."""
+        runs, sequences = [], []
+        for run in self.logic.queue.runs:
+            if not run.isEnded and (run.sequence is None or run.sequence not in sequences):
+                runs.append(run)
+                sequences.append(run.sequence)
+        return runs
 
     def _showQueue(self, waiting: list[Run]) -> None:
         items = self.ui.queueList
@@ -598,6 +646,12 @@ class Panel:
 def sentence(text: str) -> str:
     """With a capital and a full stop."""
     return text and text[0].upper() + text[1:].rstrip(".") + "."
+
+
+def resultsInScene() -> list:
+    """All volumes that this module has made."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [v for v in volumes if v.GetAttribute("INRSuperResolution.Method") is not None]
 
 
 def dataclassFields(method) -> dict:

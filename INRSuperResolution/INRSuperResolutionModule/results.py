@@ -17,6 +17,8 @@ from .transfer import NiftiReader
 
 ATTRIBUTE = "INRSuperResolution."
 REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"
+INPUTS_ROLE = "INRSuperResolutionInputs"
+SOURCE_ROLE = "INRSuperResolutionSource"
 SEGMENTATION_ROLE = "INRSuperResolutionSegmentation"
 # a text node in the scene holds the representation; beyond this, saving the scene would take too long
 LARGEST_REPRESENTATION = 256 << 20
@@ -109,10 +111,15 @@ def addResults(
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(image.affine))
         node.SetAndObserveImageData(image.image)
         copyDisplay(source, node)
+        # before it enters the scene, because a selector lists the results by their attributes
+        tellProvenance(node, request, report, image.consistency)
         if node.GetScene() is None:
             node = scene.AddNode(node)
         placeBeside(source, node)
-        tellProvenance(node, request, report, image.consistency)
+        # unlike the attributes, references are kept right when a scene is added to another one
+        for number, each in enumerate(sources):
+            node.SetNthNodeReferenceID(INPUTS_ROLE, number, each.GetID())
+        node.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
         if keeper is not None:
             node.SetNodeReferenceID(REPRESENTATION_ROLE, keeper.GetID())
         nodes.append(node)
@@ -192,6 +199,22 @@ def encodeRepresentation(path: Path | None) -> str:
     if path is None or not path.is_file() or path.stat().st_size > LARGEST_REPRESENTATION:
         return ""
     return base64.b64encode(path.read_bytes()).decode("ascii")
+
+
+def inputIDsOf(node) -> list[str]:
+    """The ids of the volumes that a result was made from; an id may be of a volume that was deleted since."""
+    return [node.GetNthNodeReferenceID(INPUTS_ROLE, n) for n in range(node.GetNumberOfNodeReferences(INPUTS_ROLE))]
+
+
+def sourceOf(node):
+    """The input that a result is a finer version of, or None if it was deleted."""
+    return node.GetNodeReference(SOURCE_ROLE)
+
+
+def consistencyOf(node) -> float | None:
+    """How well a result agrees with its input (dB), as it was told with it."""
+    told = node.GetAttribute(ATTRIBUTE + "Consistency")
+    return float(told.split()[0]) if told else None
 
 
 def segmentationWith(node):

@@ -66,6 +66,8 @@ class Run:
         self.started = 0.0
         self.secondsToFirstEvent: float | None = None
         self.onFinished: Callable[[Run], None] | None = None
+        self.sequence = None
+        """The runs of a whole sequence (a `SequenceRuns`) that this is one of."""
 
     @property
     def isEnded(self) -> bool:
