@@ -542,10 +542,11 @@ class Panel:
     def _redraw(self, *_args) -> None:
         self._lastRedraw = time.perf_counter()
         run, ui, queue = self.shown, self.ui, self.logic.queue
-        isActive = queue.active is not None
+        waiting = self._waiting()
+        isActive = bool(waiting)
         ui.cancelButton.enabled = isActive
         ui.progressBar.visible = isActive
-        self._showQueue(self._waiting())
+        self._showQueue(waiting)
         if self.parameters is not None:
             self._showRunButton()
         if run is None:
