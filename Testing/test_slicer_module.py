@@ -119,6 +119,33 @@ def test_changed_settings_are_kept_and_used(slicer, panel):
     assert panel.panel.request().settings == {}, "another method has other settings"
 
 
+def test_weights_of_ones_own(slicer, panel, monkeypatch):
+    import qt
+
+    small_volume(slicer)
+    panel.enter()
+    panel._parameterNode.method = "nexpr"
+    edit = panel.panel.settingsForm._widgets["weights"]
+    (button,) = (b for b in edit.parent().children() if isinstance(b, qt.QToolButton))
+    monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: "/mine/w.safetensors"}))
+    button.click()
+    assert panel.panel.request().settings == {"weights": "/mine/w.safetensors"}
+    monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: ""}))
+    button.click()
+    assert panel.panel.request().settings == {"weights": "/mine/w.safetensors"}, "the dialog was cancelled"
+
+
+def test_a_new_user_is_led_to_the_better_method(slicer, panel):
+    """Three clicks after loading two scans: open the module (two), Run; a fourth, the tick, gives the better one."""
+    small_volume(slicer)
+    small_volume(slicer, "FLAIR")
+    panel.enter()
+    assert panel.ui.runButton.enabled and "tick them" in panel.ui.whenLabel.text
+    panel.ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
+    assert panel.panel.methodName() == "multicontrast" and "tick them" not in panel.ui.whenLabel.text
+    assert panel.ui.runButton.enabled
+
+
 def test_estimate_is_shown_before_the_run(slicer, panel):
     small_volume(slicer)
     panel.enter()

@@ -104,9 +104,13 @@ class Panel:
     def _fillBoxes(self) -> None:
         ui = self.ui
         ui.methodCombo.addItem(_("Recommended"), "")
-        for name, method in METHODS.items():
-            ui.methodCombo.addItem(method.title, name)
-            ui.methodCombo.setItemData(ui.methodCombo.count - 1, method.when, qt.Qt.ToolTipRole)
+        for isBaseline in (False, True):
+            if isBaseline:
+                ui.methodCombo.insertSeparator(ui.methodCombo.count)
+            for name, method in METHODS.items():
+                if method.is_baseline == isBaseline:
+                    ui.methodCombo.addItem(method.title, name)
+                    ui.methodCombo.setItemData(ui.methodCombo.count - 1, method.when, qt.Qt.ToolTipRole)
         for box, values in (
             (ui.outputModeCombo, OUTPUT_MODES),
             (ui.deviceCombo, {d: DEVICE_NAMES[d] for d in DEVICES}),
@@ -160,8 +164,8 @@ class Panel:
             return
         self._isRefreshing = True
         try:
-            self._showChoices()
             self._showContrasts()
+            self._showChoices()
         finally:
             self._isRefreshing = False
         self._showEstimate()
@@ -179,7 +183,10 @@ class Panel:
         for field, box in self._boxes.items():
             index = box.findData(getattr(p, field))
             box.currentIndex = max(index, 0)
-        ui.whenLabel.text = method.when
+        # who has not looked at the methods may not know either that one more click gives the better one
+        canAdd = p.method not in METHODS and len(self.inputs()) == 1 and ui.contrastsList.count > 0
+        hint = _("If there are further contrasts of the same patient, tick them: they restore each other.")
+        ui.whenLabel.text = f"{method.when} {hint}" if canAdd else method.when
         hasSettings = bool(dataclassFields(method))
         ui.qualityCombo.visible = ui.qualityComboLabel.visible = hasSettings
         for mode, widgets in (
