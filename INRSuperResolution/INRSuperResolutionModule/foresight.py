@@ -1,9 +1,10 @@
 """What a run will take, said before it starts: time, memory, and what to do if that is too much."""
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .inputs import InputProblem, Request, cornersOf, cropToRegion, pixelsAndPlace
+from .inputs import InputProblem, Request, affineOf, cornersOf, cropToRegion, pixelsAndPlace
 from .library import addLibraryToPath
 
 addLibraryToPath()
@@ -42,17 +43,27 @@ def framesOf(request: Request) -> int:
 
 def gridsOf(request: Request) -> list[Grid]:
     """The voxels of the inputs, within the region of interest."""
-    volumes = [(n, *pixelsAndPlace(n)) for n in request.replace(frame=0).nodes()]
+    volumes = [(n, *sizeAndPlace(n)) for n in request.replace(frame=0).nodes()]
     if request.roiID:
         corners = cornersOf(slicer.mrmlScene.GetNodeByID(request.roiID))
         volumes = [(n, *cropToRegion(a, f, corners, n.GetName())) for n, a, f in volumes]
     return [Grid(array.shape[::-1], affine) for _node, array, affine in volumes]
 
 
+def sizeAndPlace(node) -> tuple[np.ndarray, np.ndarray]:
+    """As `pixelsAndPlace`, but of zeros and without resampling by a non-linear transform, which takes long."""
+    transform = node.GetParentTransformNode()
+    if transform is None or transform.IsTransformToWorldLinear():
+        array, affine = pixelsAndPlace(node)
+    else:
+        array, affine = slicer.util.arrayFromVolume(node), affineOf(node)
+    return np.broadcast_to(np.uint8(0), array.shape), affine
+
+
 def outputGrids(request: Request, grids: list[Grid]) -> list[Grid]:
     """The voxels of the results."""
     if request.likeID:
-        array, affine = pixelsAndPlace(slicer.mrmlScene.GetNodeByID(request.likeID))
+        array, affine = sizeAndPlace(slicer.mrmlScene.GetNodeByID(request.likeID))
         return [Grid(array.shape[::-1], affine)] * len(grids)
     if request.scale:
         return [g.scaled(request.scale) for g in grids]

@@ -237,6 +237,8 @@ class LayoutManager(QtCore.QObject):
         found = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
         if found is None:
             found = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLayoutNode")
+            for layout in self.SHOWN:
+                found.AddLayoutDescription(layout, "<layout/>")
             found.SetViewArrangement(self._layout)
         return found
 
