@@ -762,6 +762,44 @@ def test_saved_scene_has_choices_provenance_and_representation(host, slicer, pan
     assert np.array_equal(slicer.util.arrayFromVolume(again.nodes[0]), values)
 
 
+def test_saved_scene_keeps_every_choice(slicer, panel, tmp_path):
+    """Each field of the parameter node, none at its default, comes back with the scene."""
+    t1, flair, other = (small_volume(slicer, name) for name in ("T1", "FLAIR", "Other"))
+    made = slicer.vtkMRMLScalarVolumeNode()
+    made.SetName("Made")
+    made.SetAttribute("INRSuperResolution.Method", "seco")
+    made.SetAndObserveImageData(other.GetImageData())
+    made = slicer.mrmlScene.AddNode(made)
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Anatomy")
+    panel.enter()
+    chosen = {
+        "inputVolume": t1, "furtherContrasts": [flair], "segmentation": segmentation, "region": roi, "likeVolume": other,
+        "outputVolume": other, "result": made, "method": "seco", "preset": "paper", "settings": '{"width": 64}',
+        "outputMode": "like", "spacing": 0.7, "factor": 3.5, "segmentationOutput": "no", "device": "cpu",
+        "sliceProfile": "boxcar", "register": True, "wholeSequence": True, "seed": 42, "limitMinutes": 2.5,
+    }  # fmt: skip
+    fresh = type(panel._parameterNode)(slicer.vtkMRMLScriptedModuleNode())
+    fields = {name for name in vars(type(fresh)) if isinstance(getattr(type(fresh), name), property)}
+    assert set(chosen) == fields, "name the new field here"
+
+    def named(value):
+        if isinstance(value, list):
+            return [named(v) for v in value]
+        return value.GetName() if hasattr(value, "GetName") else value
+
+    for name, value in chosen.items():
+        assert named(getattr(fresh, name)) != named(value), f"{name} is at its default"
+        setattr(panel._parameterNode, name, value)
+    wanted = {name: named(value) for name, value in chosen.items()}
+    bundle = str(tmp_path / "saved.mrb")
+    assert slicer.mrmlScene.WriteToMRB(bundle)
+    slicer.mrmlScene.Clear()
+    assert slicer.mrmlScene.ReadFromMRB(bundle)
+    panel.enter()
+    assert {name: named(getattr(panel._parameterNode, name)) for name in chosen} == wanted
+
+
 def test_chart_of_loss_and_mutual_information(host, slicer, panel):
     """Both in one plot, live; hidden, not saved, and gone without a trace with the second click."""
     from INRSuperResolutionModule.run import Run
