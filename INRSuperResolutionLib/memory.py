@@ -48,6 +48,6 @@ def _on_macos() -> int:
     """Free, inactive and speculative pages: what the system gives away when it is asked."""
     told = subprocess.run(["vm_stat"], capture_output=True, text=True, timeout=2, check=True).stdout
     first, *lines = told.splitlines()
-    page = int(first.split("page size of ")[1].split()[0])
+    page = int(first.partition("page size of ")[2].split(" ")[0])
     pages = {name.strip(): int(count.strip(" .")) for name, _, count in (line.partition(":") for line in lines)}
     return page * sum(pages[f"Pages {kind}"] for kind in ("free", "inactive", "speculative"))
