@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ OMEGAS = (10, 20, 30, 40, 50, 60)
 GOOD_PSNR, GOOD_SSIM = 30.0, 0.90
 # time limits that are tried for it, s
 FIRST_LIMIT, LIMIT_RATIO, LAST_LIMIT = 0.25, 1.2, 20.0
-EVOLUTION_EPOCHS = (1, 3, 10, 30)
+EVOLUTION_EPOCHS = (1, 3, 7, 20)
 # the ablation takes every so many cases
 ABLATION_STEP = 4
 
@@ -63,12 +64,12 @@ class Case:
     labels: Volume | None
     factor: int
 
-    @property
+    @cached_property
     def coarse(self) -> Volume:
         """The slice as a coarser scanner sees it."""
         return degrade(self.truth, "area", (self.factor, self.factor, 1))
 
-    @property
+    @cached_property
     def coarse_labels(self) -> Volume | None:
         """The label with the largest share in each pixel."""
         if self.labels is None:

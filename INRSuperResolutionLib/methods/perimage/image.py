@@ -22,8 +22,8 @@ from .settings import FieldSettings, SecoSettings
 
 POINTS_AT_ONCE = 1 << 13
 # pixels in a step of the class network, its rate, and the part of the time it takes
-CLASS_BATCH = 256
-CLASS_RATE = 2e-3
+CLASS_BATCH = 512
+CLASS_RATE = 1e-2
 CLASS_FINAL_RATE = 0.01
 CLASS_TIME = 0.05
 # on a volume, one in so many steps is its
@@ -149,7 +149,7 @@ class FitOfSeco(FitOfImage):
     ) -> None:
         self._present: np.ndarray | None = None
         self._kept: Tensor | None = None
-        self._conditions: Tensor | None = None
+        self._factors: tuple[Tensor, Tensor] | None = None
         self._calls = 0
         if shares is not None:
             flat = shares.reshape(len(shares), -1)[:, pixels.used.numpy()]
@@ -159,7 +159,7 @@ class FitOfSeco(FitOfImage):
         super().__init__(pixels, scaling, settings, context, number, tracker)
 
     def prepare(self, started: float) -> float:
-        """Fit the class network by the cross-entropy of the pixels' mean class distribution."""
+        """Fit the class network by the cross-entropy at the pixels' centres."""
         network, settings = self.network, self.settings
         if network.classifier is None or settings.joint:
             return 0.0
@@ -210,12 +210,13 @@ class FitOfSeco(FitOfImage):
         # p, q, r, s change slowly: in between, a step costs what it costs SIREN
         turn = settings.joint or self._calls % CONDITIONS_EVERY == 0
         self._calls += 1
-        if turn or self._conditions is None:
+        if turn or self._factors is None:
             conditions = network.conditions()
-            self._conditions = conditions.detach()
+            factors = network.factors(conditions)
+            self._factors = factors[0].detach(), factors[1].detach()
         else:
-            conditions = self._conditions
-        loss = self.misfit(network.values(x, shares, conditions), chosen)
+            factors = self._factors
+        loss = self.misfit(network.values(x, shares, factors), chosen)
         if turn:
             loss = loss + settings.penalty * network.penalty(conditions)
         if settings.joint and self._present is not None:
@@ -227,7 +228,7 @@ class FitOfSeco(FitOfImage):
 
     def _class_loss(self, chosen: Tensor) -> Tensor:
         chosen = chosen.to(self.device)
-        return self._confusion(self.network.probabilities(self.pixels.points(chosen)), chosen)
+        return self._confusion(self.network.probabilities(self.pixels.centres[chosen]), chosen)
 
     def _confusion(self, shares: Tensor, chosen: Tensor) -> Tensor:
         """Cross-entropy of the pixels' mean class distribution."""
