@@ -22,8 +22,10 @@ from .settings import FieldSettings, SecoSettings
 POINTS_AT_ONCE = 1 << 13
 # pixels in a step of the class network, its rate, and the part of the time it takes
 CLASS_BATCH = 512
-CLASS_RATE = 1e-2
+CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
+# a slow network stays smooth, which makes the better image; but in little time it must learn anything at all
+CLASS_HURRY = 5.0
 CLASS_TIME = 0.05
 # on a volume, one in so many steps is its
 CLASS_STEPS = 4
@@ -179,6 +181,7 @@ class FitOfSeco(FitOfImage):
             self.generator,
             stage,
             most,
+            CLASS_HURRY,
         )
         if self.count * self.pixels.parts_in_all * network.classes <= MOST_KEPT:
             kept = self.at_all_points(network.probabilities)

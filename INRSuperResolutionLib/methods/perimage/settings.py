@@ -69,7 +69,7 @@ class SecoSettings(SirenSettings):
     """Sine layers of the class network after the first one."""
     class_omega: float = 20.0
     """ω0 of the class network."""
-    class_epochs: int = 20
+    class_epochs: int = 30
     """How often the class network sees every pixel of a slice, when it is trained first."""
 
 
