@@ -50,8 +50,9 @@ def fit_volumes(
         weights = load_weights(settings.weights, method)
     scans = []
     gains = []
+    axis = None if settings.axis < 0 else settings.axis
     for volume, profile in zip(volumes, context.profiles):
-        gain = gain_without_slices(volume, weights, context.device) if settings.check else None
+        gain = gain_without_slices(volume, weights, context.device, axis) if settings.check else None
         gains.append(gain)
         plain = False
         if gain is not None and gain < 0:
@@ -60,7 +61,7 @@ def fit_volumes(
                 f"{volume.name}: with every second slice left out, the network brings them back {-gain:.1f} dB worse than "
                 "a spline; the spline is used instead. The image may be unlike what the weights were trained on"
             )
-        scans.append(SlicedScan(volume, profile, plain=plain))
+        scans.append(SlicedScan(volume, profile, axis, plain))
         warn_of_distance(scans[-1], weights, context.progress)
     made = VolumetricRepresentation(scans, weights, context.device)
     start = TRAINING_SHARE if settings.weights == SELF else 0.0
@@ -87,21 +88,21 @@ def warn_of_distance(one: SlicedScan, weights: Weights, progress: Progress) -> N
         )
 
 
-def gain_without_slices(volume: Volume, weights: Weights, device: str) -> float | None:
+def gain_without_slices(volume: Volume, weights: Weights, device: str, axis: int | None = None) -> float | None:
     """How much better (dB) than the spline the network brings back every second slice of the volume itself.
 
     Looks at the middle of the patient only. None where there are too few slices, too far apart for the network,
     or where all is of one value.
     """
-    whole = SlicedScan(volume, SliceProfile("none"))
+    whole = SlicedScan(volume, SliceProfile("none"), axis)
     highest = weights.training.get("data", {}).get("highest_scale", math.inf)
     depth = whole.voxels.shape[0]
     if depth < FEWEST_SLICES or whole.is_constant or 2 * whole.told.ratio > TOO_FAR * highest:
         return None
     inside = np.moveaxis(foreground(whole.volume.data), whole.axis, 0)
     box = []
-    for axis, most in enumerate((CHECKED_SLICES, CHECKED_PIXELS, CHECKED_PIXELS)):
-        seen = inside.sum(axis=tuple(a for a in range(3) if a != axis))
+    for a, most in enumerate((CHECKED_SLICES, CHECKED_PIXELS, CHECKED_PIXELS)):
+        seen = inside.sum(axis=tuple(b for b in range(3) if b != a))
         centre = int(np.average(np.arange(len(seen)), weights=seen + 1e-9))
         size = min(most, len(seen))
         start = int(np.clip(centre - size // 2, 0, len(seen) - size))
@@ -134,7 +135,10 @@ def train_on(method: str, volumes: Sequence[Volume], settings: CycleINRSettings,
     if seconds <= 0:
         raise InputError(f"{seconds:g} s is no time to train in", "Give train_seconds, or --max-seconds, above 0")
     # slices as far apart as they are in the volumes
-    ratios = [SlicedScan(v, p).told.ratio for v, p in zip(volumes, context.profiles)]
+    ratios = [
+        SlicedScan(v, p, None if settings.axis < 0 else settings.axis).told.ratio
+        for v, p in zip(volumes, context.profiles)
+    ]
     averaged = float(np.mean([p.kind != "none" for p in context.profiles]))
     data = BlockSettings(
         lowest_scale=max(1.0, 0.7 * min(ratios)), highest_scale=max(1.5, 1.3 * max(ratios)), averaged=averaged

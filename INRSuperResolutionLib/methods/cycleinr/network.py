@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
+from torch.nn.functional import leaky_relu
 
 from .settings import VolumetricArchitecture
 
@@ -24,10 +24,17 @@ COLUMN = (-1, 0, 1, 2)
 WINDOW = 1.5
 # ratios of spacings are given to the network in this unit, so that inputs are about 1
 RATIO_UNIT = 4.0
+# of the activations below 0
+SLOPE = 0.1
 # a position this near to a slice (in slices) is on it
 ON_A_SLICE = 1e-5
 # queries that are decoded together: as many as the processor's cache holds with their neighbours
 QUERIES_AT_ONCE = 1 << 13
+
+
+def bent(x: Tensor) -> Tensor:
+    """Leaky ReLU. With the paper's ReLU, networks of this size died in training at useful rates: all outputs 0."""
+    return leaky_relu(x, SLOPE)
 
 
 class Told(NamedTuple):
@@ -40,7 +47,7 @@ class Told(NamedTuple):
 
 
 class Block(nn.Module):
-    """x + convolutions of x, with ReLU between them (ResCNN, Du et al. 2020)."""
+    """x + convolutions of x, with an activation between them (ResCNN, Du et al. 2020)."""
 
     def __init__(self, features: int, convolutions: int) -> None:
         super().__init__()
@@ -50,7 +57,7 @@ class Block(nn.Module):
         """(n, features, d, h, w) → the same."""
         y = x
         for n, layer in enumerate(self.layers):
-            y = layer(relu(y) if n else y)
+            y = layer(bent(y) if n else y)
         return x + y
 
 
@@ -82,7 +89,7 @@ class VolumetricNetwork(nn.Module):
         self.last = nn.Linear(a.width, 1)
         for layer in [*self.modules()]:  # the usual starting values fade from layer to layer
             if isinstance(layer, (nn.Conv3d, nn.Linear)):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.kaiming_normal_(layer.weight, SLOPE)
         for block in self.blocks:
             nn.init.zeros_(block.layers[-1].weight)  # type: ignore[union-attr,index]
         # start as the spline, and as the network without attention: so either can go on from the other
@@ -194,10 +201,10 @@ class VolumetricNetwork(nn.Module):
 
     def _mlp(self, given: Tensor) -> Tensor:
         first, again = given.chunk(2, -1)
-        x = relu(first)
+        x = bent(first)
         for n, layer in enumerate(self.hidden):
             x = layer(x)
-            x = relu(x + again if n == len(self.hidden) // 2 else x)
+            x = bent(x + again if n == len(self.hidden) // 2 else x)
         return self.last(x)[..., 0]
 
 
