@@ -21,7 +21,7 @@ from .settings import FieldSettings, SecoSettings
 
 POINTS_AT_ONCE = 1 << 13
 # pixels in a step of the class network, its rate, and the part of the time it takes
-CLASS_BATCH = 512
+CLASS_BATCH = 256
 CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
 # a slow network stays smooth, which makes the better image; but in little time it must learn anything at all
@@ -160,7 +160,7 @@ class FitOfSeco(FitOfImage):
         super().__init__(pixels, scaling, settings, context, number, tracker)
 
     def prepare(self, started: float) -> float:
-        """Fit the class network by the cross-entropy at the pixels' centres."""
+        """Fit the class network by the cross-entropy of the pixels' mean class distribution."""
         network, settings = self.network, self.settings
         if network.classifier is None or settings.joint:
             return 0.0
@@ -230,7 +230,7 @@ class FitOfSeco(FitOfImage):
 
     def _class_loss(self, chosen: Tensor) -> Tensor:
         chosen = chosen.to(self.device)
-        return self._confusion(self.network.probabilities(self.pixels.centres[chosen]), chosen)
+        return self._confusion(self.network.probabilities(self.pixels.points(chosen)), chosen)
 
     def _confusion(self, shares: Tensor, chosen: Tensor) -> Tensor:
         """Cross-entropy of the pixels' mean class distribution."""
