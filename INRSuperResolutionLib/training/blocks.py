@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from ..errors import InputError
 from ..forward_model import SUBSAMPLES, SliceProfile
@@ -29,6 +30,8 @@ MARGIN = 3
 FEWEST_SLICES = 16
 # part of the examples in which the intensities are changed by an exponent
 CHANGED_CONTRAST = 1 / 3
+# standard deviations of the blur of such scans, in pixels: full widths at half maximum of 1.2 to 4.2
+BLUR = (0.5, 1.8)
 # volumes with thick slices show anatomy, but only in a plane: they are drawn less often
 THICK_SHARE = 0.25
 
@@ -47,6 +50,9 @@ class BlockSettings:
     """… to here, in pixels; half of them whole numbers."""
     averaged: float = 0.25
     """Part of the examples whose slices are averages over their thickness; the others are point samples."""
+    blurred: float = 0.35
+    """Part of the examples that are blurred along the slices first, as scans are that were acquired in thick slices
+    and resampled: there the network must not add what even the truth does not show."""
     targets: int = 12
     """Fine slices of a block that are compared."""
     gamma: float = 1.5
@@ -64,8 +70,8 @@ class BlockSettings:
             raise InputError(f"blocks of {self.slices} slices are too thin", f"Give {2 * END_SLICES + 2} or more")
         if self.gamma < 1:
             raise InputError(f"gamma {self.gamma:g} is below 1", "Give 1 for no change of contrast")
-        if not 0 <= self.averaged <= 1 or self.targets < 1:
-            raise InputError("averaged must lie between 0 and 1, and targets be at least 1")
+        if not (0 <= self.averaged <= 1 and 0 <= self.blurred <= 1) or self.targets < 1:
+            raise InputError("averaged and blurred must lie between 0 and 1, and targets be at least 1")
 
 
 @dataclass(frozen=True)
@@ -206,6 +212,8 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
     if rng.random() < 0.5:
         fine = fine.transpose(0, 2, 1)
     fine = np.pad(fine, [(0, 0), *((0, settings.crop - n) for n in fine.shape[1:])], mode="edge")
+    if rng.random() < settings.blurred:
+        fine = ndimage.gaussian_filter1d(fine, rng.uniform(*BLUR), axis=0, mode="nearest")
     scaling = pile.scaling
     if rng.random() < CHANGED_CONTRAST:
         fine, scaling = with_contrast(fine, scaling, settings.gamma ** rng.uniform(-1, 1))
