@@ -114,6 +114,24 @@ def make_parser() -> Parser:
         metavar=("RESULT2", "REFERENCE2"),
         help="another contrast: also prints the mutual-information error",
     )
+    evaluate.add_argument(
+        "--noise-plot",
+        metavar="FILE.png",
+        help="draw the noise of every slice of result and reference, along each axis",
+    )
+    segmented = evaluate.add_mutually_exclusive_group()
+    segmented.add_argument(
+        "--labels",
+        nargs=2,
+        metavar=("LABELS", "REFERENCE_LABELS"),
+        help="segmentations of both: also prints Dice and NSD",
+    )
+    segmented.add_argument(
+        "--segment", metavar="COMMAND", help="a command with {input} and {output} that segments both: also Dice and NSD"
+    )
+    evaluate.add_argument(
+        "--tolerance", type=float, default=1.0, metavar="MM", help="of the NSD (default: %(default)g)"
+    )
     evaluate.add_argument("--json", action="store_true")
     add_debug(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -124,7 +142,7 @@ def make_parser() -> Parser:
     train.set_defaults(run=lambda options: run_train(options, dict(changes_of(options.set))))
 
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, fit, raster or seco")
+    benchmark.add_argument("name", metavar="NAME", help="arbitrary, cycleinr, fit, raster or seco")
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -388,6 +406,15 @@ def run_evaluate(options: argparse.Namespace) -> None:
         figures["mutual_information_error"] = mutual_information_error(
             (result.data, others[0]), (reference.data, others[1]), mask
         )
+    if options.labels or options.segment:
+        from .overlap import label_agreement, segmented_by
+
+        if options.labels:
+            maps = [read(p) for p in options.labels]
+        else:
+            maps = [segmented_by(options.segment, v) for v in (result, reference)]
+        figures["labels"] = label_agreement(maps[0], maps[1], options.tolerance)
+    figures["snli"] = noise_figures(result.data, reference.data, mask, options.noise_plot)
     if options.json:
         print(json.dumps(figures, indent=1))
         return
@@ -398,6 +425,46 @@ def run_evaluate(options: argparse.Namespace) -> None:
         print(f"consistency with the input {figures['consistency_db']:.2f} dB")
     if options.contrast:
         print(f"mutual-information error {figures['mutual_information_error']:.4f} nats")
+    for label, f in figures.get("labels", {}).items():
+        print(f"label {label:3}  Dice {f['dice']:.4f}   NSD {f['nsd']:.4f} within {options.tolerance:g} mm")
+    if figures["snli"]:
+        print("SNLI, % of the range:  axis   result  reference")
+        for axis, (own, other) in enumerate(zip(figures["snli"]["result"], figures["snli"]["reference"])):
+            print(f"{'ijk'[axis]:>27}  {own:7.4f}  {other:9.4f}")
+
+
+def noise_figures(
+    result: np.ndarray, reference: np.ndarray, mask: np.ndarray, plot: str | None
+) -> dict[str, list[float]] | None:
+    """SNLI of both images across each axis; None, with a note, where PyWavelets is missing and no plot is asked for."""
+    from .errors import MissingError
+    from .intensity import robust_range
+    from .noise import slice_noise, snli
+
+    span = robust_range(reference)
+    try:
+        figures = {
+            name: [snli(data, mask, axis, span) for axis in range(3)]
+            for name, data in (("result", result), ("reference", reference))
+        }
+    except MissingError as error:
+        if plot:
+            raise
+        print(f"SNLI left out: {error}", file=sys.stderr)
+        return None
+    if plot:
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise MissingError("matplotlib is not installed", "pip install matplotlib") from error
+        figure = Figure(figsize=(12, 3), layout="constrained")
+        for axis, panel in enumerate(figure.subplots(1, 3)):
+            for name, data in (("reference", reference), ("result", result)):
+                panel.plot(100 * slice_noise(data, mask, axis) / span, label=name)
+            panel.set(xlabel=f"slice across {'ijk'[axis]}", ylabel="noise, % of the range")
+        panel.legend()
+        figure.savefig(plot, dpi=100)
+    return figures
 
 
 def run_benchmark(options: argparse.Namespace) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 
 def has_bfloat16(device: str) -> bool:
     """Whether products and convolutions in bfloat16 are fast on a torch device (``cpu``, ``cuda`` or ``mps``)."""
@@ -11,3 +13,8 @@ def has_bfloat16(device: str) -> bool:
         supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
         return bool(supported and torch.backends.mkldnn.is_available() and supported())
     return device == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

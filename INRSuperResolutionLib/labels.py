@@ -10,7 +10,7 @@ from skimage.filters import threshold_multiotsu
 
 from .errors import InputError
 from .grid import Grid
-from .interpolate import axis_map, resample
+from .interpolate import axis_map, index_coordinates, resample
 from .volume import Volume
 
 MOST_CLASSES = 64
@@ -172,8 +172,7 @@ def _inside(volume: Volume, grid: Grid) -> np.ndarray:
         parts = [(c > -0.5 - 1e-6) & (c < n - 0.5 + 1e-6) for (_, c), n in zip(axes, volume.shape)]
         inside = parts[0][:, None, None] & parts[1][:, None] & parts[2]
         return inside.transpose(np.argsort([source for source, _ in axes]))
-    index = np.moveaxis(grid.centres() @ np.linalg.inv(volume.affine)[:3, :3].T, -1, 0)
-    index += np.linalg.inv(volume.affine)[:3, 3].reshape(3, 1, 1, 1)
+    index = index_coordinates(volume, grid)
     return np.logical_and.reduce([(c > -0.5 - 1e-6) & (c < n - 0.5 + 1e-6) for c, n in zip(index, volume.shape)])
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__
+from .device import usable_cores
 from .errors import InputError, MissingError, OutOfMemory
 from .forward_model import SliceProfile
 from .grid import Grid
@@ -102,7 +102,7 @@ def fit(
         prior = make_prior(given, volumes[0])
     from .slice_profile import choose_profiles
 
-    profiles = choose_profiles(slice_profile, volumes, chosen.in_plane)
+    profiles = choose_profiles(slice_profile, volumes, chosen.in_plane, chosen.point_samples)
     progress.stage("fit")
     context = FitContext(
         profiles,
@@ -343,11 +343,6 @@ def resolve_device(name: str) -> str:
     if not there[name]:
         raise MissingError(f"device {name} is not available here", "Use --device cpu, or auto")
     return name
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def check_memory(grids: Sequence[Grid]) -> None:

@@ -11,7 +11,9 @@ from .volume import Volume
 THICK_RATIO = 1.5
 
 
-def choose_profiles(choice: str, volumes: Sequence[Volume], in_plane: bool = False) -> list[SliceProfile]:
+def choose_profiles(
+    choice: str, volumes: Sequence[Volume], in_plane: bool = False, point_samples: bool = False
+) -> list[SliceProfile]:
     """The profile of each volume.
 
     Parameters
@@ -25,9 +27,14 @@ def choose_profiles(choice: str, volumes: Sequence[Volume], in_plane: bool = Fal
     in_plane
         Whether the method restores the plane of the slices too: a pixel averages over its area as
         well, so that ``auto`` is always ``boxcar``.
+    point_samples
+        The method was trained on slices that were left out: ``auto`` is ``boxcar`` only where the header
+        tells a slice thickness.
     """
     if choice != "auto":
         return [SliceProfile(choice) for _ in volumes]
+    if point_samples:
+        return [SliceProfile("none" if v.slice_thickness is None else "boxcar") for v in volumes]
     return [SliceProfile("boxcar" if in_plane or is_acquired_in_slices(v) else "none") for v in volumes]
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError, MissingError
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
 FORMAT = "inrsr-weights/1"
@@ -51,6 +52,19 @@ class Weights:
     architecture: dict[str, Any]
     training: dict[str, Any]
     tensors: dict[str, Tensor]
+
+    def described(self) -> dict[str, Any]:
+        """All but the tensors, JSON-ready."""
+        return {k: getattr(self, k) for k in ("name", "sha256", "method", "architecture", "training")}
+
+    @classmethod
+    def from_state(cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Weights:
+        """The inverse of :meth:`described`, with the tensors among `arrays` under ``network.NAME``."""
+        import torch
+
+        prefix = "network."
+        tensors = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
+        return cls(**described, tensors=tensors)
 
 
 def shipped() -> dict[str, str]:

@@ -23,6 +23,23 @@ def small_volume(slicer, name="T1", shape=(5, 12, 10), seed=0, matrix=None):
     return node
 
 
+def nonlinear_shift(slicer):
+    """A thin-plate spline transform node that moves everything by 3 mm along R."""
+    import vtk
+
+    points, moved = vtk.vtkPoints(), vtk.vtkPoints()
+    for corner in ((0, 0, 0), (29, 0, 0), (0, 29, 0), (0, 0, 21), (29, 29, 21)):
+        points.InsertNextPoint(corner)
+        moved.InsertNextPoint(corner[0] + 3, corner[1], corner[2])
+    spline = vtk.vtkThinPlateSplineTransform()
+    spline.SetSourceLandmarks(points)
+    spline.SetTargetLandmarks(moved)
+    spline.SetBasisToR()
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
+    transform.SetAndObserveTransformToParent(spline)
+    return transform
+
+
 def affine_of(slicer, node) -> np.ndarray:
     import vtk
 

@@ -3,10 +3,12 @@ from __future__ import annotations
 import argparse
 import json
 
+import numpy as np
+import pytest
 from tinynetworks import blobs
 
-from INRSuperResolutionLib import write
-from INRSuperResolutionLib.benchmarks import arbitrary, raster
+from INRSuperResolutionLib import InputError, write
+from INRSuperResolutionLib.benchmarks import arbitrary, cycleinr, raster
 
 
 def test_raster(monkeypatch, capsys):
@@ -31,3 +33,19 @@ def test_arbitrary(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
     arbitrary.benchmark_arbitrary(argparse.Namespace(json=False, data=str(tmp_path)))
     assert {"arbitrary.csv", "arbitrary.png"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_cycleinr(monkeypatch, capsys, tmp_path):
+    for case in ("a", "b"):
+        write(blobs((40, 44, 31)).replace(affine=np.eye(4)), tmp_path / f"{case}.nii.gz")
+    monkeypatch.setattr(cycleinr, "CASES", ("a", "b"))
+    options = {"json": True, "data": str(tmp_path), "methods": ["linear", "nearest"], "tables": ["quality"]}
+    cycleinr.benchmark_cycleinr(argparse.Namespace(**options))
+    rows = json.loads(capsys.readouterr().out)["quality"]
+    assert len(rows) == 2 * 3 * 3  # the truth, and two methods
+    by = {(r["case"], r["factor"], r["method"]): r.get("psnr") for r in rows}
+    for case in ("a", "b"):
+        assert by[case, 2, "linear"] > by[case, 3, "linear"] > by[case, 5, "linear"]
+        assert all(by[case, f, "linear"] > by[case, f, "nearest"] for f in (2, 3, 5))
+    with pytest.raises(InputError, match="'other'"):
+        cycleinr.benchmark_cycleinr(argparse.Namespace(**{**options, "tables": ["other"]}))

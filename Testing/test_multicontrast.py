@@ -12,8 +12,8 @@ from INRSuperResolutionLib.forward_model import SliceProfile
 from INRSuperResolutionLib.interpolate import resample
 from INRSuperResolutionLib.methods.multicontrast.guided import GuidedRepresentation
 from INRSuperResolutionLib.methods.multicontrast.inr import FourierNetwork
-from INRSuperResolutionLib.methods.multicontrast.scan import Scan
 from INRSuperResolutionLib.methods.multicontrast.settings import InrSettings
+from INRSuperResolutionLib.methods.scan import Scan
 from INRSuperResolutionLib.metrics import psnr
 
 QUICK = {"steps": 40, "crop": 32}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tinynetworks import SLICEWISE, VOLUMETRIC
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Volume
@@ -17,7 +18,7 @@ from INRSuperResolutionLib.weights import shipped
 AS_IT_IS = {"check": False}
 
 
-@pytest.fixture(params=sorted(shipped()))
+@pytest.fixture(params=sorted(w for w in shipped() if w in SLICEWISE))
 def method(request) -> str:
     return request.param
 
@@ -78,3 +79,37 @@ def test_no_borders_between_patches(head):
         steps = np.abs(np.diff(found, axis=axis)).mean(axis=1 - axis)
         border = (np.arange(len(steps)) + 1) % (2 * factor) == 0
         assert steps[border].mean() < 2 * steps[~border].mean()
+
+
+@pytest.fixture(scope="module")
+def block(data_folder) -> Volume:
+    """A part of a head that no weights were trained on."""
+    whole = inrsr.read(data_folder / "ms19_flair.nii.gz")
+    return Volume(whole.data[50:130, 60:140, 60:121], np.eye(4), name="block")
+
+
+@pytest.mark.parametrize("method", VOLUMETRIC)
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_slices_are_brought_back_better_than_by_interpolation(method, factor, block):
+    """The floors that are asked for are measured on whole volumes, by the acceptance measurements; here: any gain."""
+    coarse = degrade(block, "interval", (1, 1, factor))
+    made = inrsr.fit(method, [coarse], slice_profile="none").sample(block.grid)[0].data
+    span = float(np.percentile(block.data, 99.9))
+    best = max(psnr(resample(coarse, block.grid, order).data, block.data, span) for order in (1, 3))
+    assert psnr(made, block.data, span) > best + 0.2
+
+
+@pytest.mark.parametrize("method", VOLUMETRIC)
+@pytest.mark.parametrize("factor", [1.7, 3.0, 5.0])
+def test_a_ramp_across_the_slices_is_not_shifted(method, factor):
+    """Asked: below 0.01 slice, on a rising and on a falling ramp, so that an error of brightness does not count."""
+    errors = []
+    for slope in (1, -1):
+        ramp = slope * (np.arange(16.0) - 7.5)
+        volume = Volume(np.broadcast_to(ramp, (40, 40, 16)), np.diag([1, 1, 3.0, 1]))
+        grid = volume.grid.scaled((1, 1, factor))
+        made = inrsr.fit(method, [volume], settings=AS_IT_IS, slice_profile="none").sample(grid)[0].data
+        wanted = slope * ((np.arange(grid.shape[2]) + 0.5) / factor - 0.5 - 7.5)
+        inner = slice(grid.shape[2] // 4, -(grid.shape[2] // 4))
+        errors.append(float((made - wanted)[10:-10, 10:-10, inner].mean()))
+    assert abs(errors[0] - errors[1]) / 2 < 0.01

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from scenes import affine_of, assert_as_before, run_and_wait, scene_ids, small_volume, wait, wait_for
+from scenes import affine_of, assert_as_before, nonlinear_shift, run_and_wait, scene_ids, small_volume, wait, wait_for
 
 from INRSuperResolutionLib.methods import METHODS
 
@@ -239,20 +239,10 @@ def test_sequence(slicer, logic):
 
 def test_nonlinear_transform_is_hardened(slicer, logic):
     """A grid transform that shifts everything by 3 mm: the result is the input moved, the input is untouched."""
-    import vtk
 
     volume = small_volume(slicer, shape=(8, 30, 30), matrix=np.diag([1.0, 1.0, 3.0, 1.0]))
     before = slicer.util.arrayFromVolume(volume).copy()
-    points, moved = vtk.vtkPoints(), vtk.vtkPoints()
-    for corner in ((0, 0, 0), (29, 0, 0), (0, 29, 0), (0, 0, 21), (29, 29, 21)):
-        points.InsertNextPoint(corner)
-        moved.InsertNextPoint(corner[0] + 3, corner[1], corner[2])
-    spline = vtk.vtkThinPlateSplineTransform()
-    spline.SetSourceLandmarks(points)
-    spline.SetTargetLandmarks(moved)
-    spline.SetBasisToR()
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    transform.SetAndObserveTransformToParent(spline)
+    transform = nonlinear_shift(slicer)
     volume.SetAndObserveTransformNodeID(transform.GetID())
     nodes = scene_ids(slicer)
     (result,) = logic.process(volume, "nearest", scale=1.0)

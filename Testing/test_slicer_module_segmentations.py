@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scenes import affine_of, assert_as_before, run_and_wait, scene_ids, small_volume, wait, wait_for
+from scenes import affine_of, assert_as_before, nonlinear_shift, run_and_wait, scene_ids, small_volume, wait, wait_for
 
 QUICK = {"epochs": 2, "volume_epochs": 1, "width": 32, "class_epochs": 1, "class_width": 16}
 SHAPE = (5, 12, 10)
@@ -160,20 +160,10 @@ def test_export_with_transforms(slicer, which):
 
 
 def test_export_with_a_nonlinear_transform(slicer):
-    import vtk
 
     affine = np.diag([1.0, 1.0, 3.0, 1.0])
     labels = small_labels()
-    points, moved = vtk.vtkPoints(), vtk.vtkPoints()
-    for corner in ((0, 0, 0), (29, 0, 0), (0, 29, 0), (0, 0, 21), (29, 29, 21)):
-        points.InsertNextPoint(corner)
-        moved.InsertNextPoint(corner[0] + 3, corner[1], corner[2])
-    spline = vtk.vtkThinPlateSplineTransform()
-    spline.SetSourceLandmarks(points)
-    spline.SetTargetLandmarks(moved)
-    spline.SetBasisToR()
-    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode")
-    transform.SetAndObserveTransformToParent(spline)
+    transform = nonlinear_shift(slicer)
     node = segmentation_of(slicer, labels, affine)
     node.SetAndObserveTransformNodeID(transform.GetID())
     volume = label_map_of(slicer, labels, affine)

@@ -1,4 +1,4 @@
-"""What holds for every method that is trained ahead."""
+"""What holds for every method that is trained ahead to restore slices in their plane."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from phantoms import leftovers
-from tinynetworks import TRAINED, blobs, random_weights, training
+from tinynetworks import SLICEWISE, blobs, random_weights, training
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import MissingError, Volume, write
@@ -20,16 +20,16 @@ from INRSuperResolutionLib.progress import Progress
 from INRSuperResolutionLib.weights import FOLDER, load_weights, shipped
 
 
-@pytest.fixture(params=TRAINED)
+@pytest.fixture(params=SLICEWISE)
 def method(request) -> str:
     return request.param
 
 
 def test_lattice_and_scattered_points_agree(method, tmp_path):
     weights = load_weights(str(random_weights(method, tmp_path / "w.safetensors")), method)
-    from INRSuperResolutionLib.methods.slicewise import network_of
+    from INRSuperResolutionLib.methods.trained_network import load_network
 
-    network = network_of(weights)
+    network = load_network(weights)
     with torch.inference_mode():
         code = network.encode(torch.randn(1, 1, 12, 14), torch.full((1,), 2.0))[0]
         rows, columns = torch.arange(0, 11, 0.25).double(), torch.arange(0.1, 13, 0.25).double()

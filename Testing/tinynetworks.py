@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from INRSuperResolutionLib import Volume, write
+from INRSuperResolutionLib.methods.cycleinr.settings import VolumetricArchitecture
 from INRSuperResolutionLib.methods.networks import ARCHITECTURES, Architecture, architecture_of
+from INRSuperResolutionLib.training.blocks import BlockSettings
 from INRSuperResolutionLib.training.data import DataSettings
 from INRSuperResolutionLib.training.loop import Training, TrainingSettings
 from INRSuperResolutionLib.weights import save_weights
@@ -16,12 +18,19 @@ from INRSuperResolutionLib.weights import save_weights
 SMALL = {"features": 4, "blocks": 1}
 QUICK = TrainingSettings(batch=2, warmup=1, every=4, validation_examples=2, mixed_precision=False)
 DATA = DataSettings(crop=16, highest_scale=2.0)
+BLOCKS = BlockSettings(crop=16, slices=7, highest_scale=3.0, targets=3)
+# methods that restore slices in their plane, and those that make slices between slices
+VOLUMETRIC = [m for m, a in ARCHITECTURES.items() if isinstance(a["fast"], VolumetricArchitecture)]
+SLICEWISE = [m for m in ARCHITECTURES if m not in VOLUMETRIC]
+TRAINED = list(ARCHITECTURES)
 
 
 def small(method: str, **changes) -> Architecture:
     """The method's architecture with a tiny network."""
-    width = {} if method == "edsr" else {"width": 8}
-    return architecture_of(method, {**SMALL, **width, **changes})
+    sizes = {} if method == "edsr" else {"width": 8}
+    if method in VOLUMETRIC:
+        sizes.update(convolutions=2, latent=6)
+    return architecture_of(method, {**SMALL, **sizes, **changes})
 
 
 def blobs(shape=(40, 44, 6), seed=0) -> Volume:
@@ -45,8 +54,9 @@ def training(
     if not volume.exists():
         write(blobs(), volume)
     options = {"steps": 6, **options}
+    data = BLOCKS if method in VOLUMETRIC else DATA
     return Training(
-        method, architecture or small(method), [str(volume)], folder / name, settings=settings, data=DATA, **options
+        method, architecture or small(method), [str(volume)], folder / name, settings=settings, data=data, **options
     )
 
 
@@ -63,6 +73,3 @@ def random_weights(method: str, path: Path, seed=0, **changes) -> Path:
     fields = {k: getattr(architecture, k) for k in architecture.__dataclass_fields__}
     save_weights(path, method, fields, {}, network.state_dict())
     return path
-
-
-TRAINED = list(ARCHITECTURES)

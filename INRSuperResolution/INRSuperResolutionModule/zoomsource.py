@@ -37,8 +37,9 @@ class ZoomWorker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             encoding="utf-8", errors="replace", env=worker_environment(1),
         )  # fmt: skip
-        for target in (self._readEvents, self._readLog):
-            threading.Thread(target=target, daemon=True).start()
+        self._readers = [threading.Thread(target=t, daemon=True) for t in (self._readEvents, self._readLog)]
+        for reader in self._readers:
+            reader.start()
 
     def send(self, **command) -> None:
         """A command; a worker that has died tells so by an event."""
@@ -63,6 +64,10 @@ class ZoomWorker:
         except (OSError, subprocess.TimeoutExpired):
             self._process.kill()
             self._process.wait()
+        for reader in self._readers:
+            reader.join(SECONDS_TO_END)
+        self._process.stdout.close()
+        self._process.stderr.close()
 
     def _readEvents(self) -> None:
         for line in self._process.stdout:

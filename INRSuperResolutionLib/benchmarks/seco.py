@@ -273,8 +273,10 @@ def omega(
             curve.append(quality_of(case, restore(method, case, omega=value, band=0.0, agree=False))["psnr"])
             yield {"case": case.name, "method": method, "omega": value, "psnr": curve[-1]}
     if output is not None:
-        plt = pyplot()
-        figure, axis = plt.subplots(figsize=(5, 3.5))
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5, 3.5))
+        axis = figure.subplots()
         for method, curve in curves.items():
             axis.plot(OMEGAS, curve, "o-", label=method)
         axis.set(xlabel="ω0 of all layers", ylabel="PSNR (dB)", title=case.name)
@@ -360,8 +362,10 @@ def draw(
     window: tuple[float, float] | tuple[None, None] = (None, None),
 ) -> None:
     """Pictures side by side, in one window (lowest and highest value; None for each its own)."""
-    plt = pyplot()
-    figure, axes = plt.subplots(1, len(pictures), figsize=(4 * len(pictures), 5.2), facecolor="black")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(pictures), 5.2), facecolor="black")
+    axes = figure.subplots(1, len(pictures))
     for axis, (title, picture) in zip(np.ravel(axes), pictures.items()):
         axis.imshow(picture.T, cmap=colours, origin="lower", vmin=window[0], vmax=window[1])
         axis.set_title(title, color="white")
@@ -370,21 +374,10 @@ def draw(
     save(figure, output, name)
 
 
-def pyplot() -> Any:
-    """Matplotlib without a screen."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    return plt
-
-
 def save(figure: Any, output: Path, name: str) -> None:
     """Write a figure into the folder."""
     output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / name, dpi=80, facecolor=figure.get_facecolor())
-    pyplot().close(figure)
 
 
 _TABLES: dict[str, Callable[[Path, Sequence[str], Sequence[int], Path | None], Iterator[dict[str, Any]]]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..representation import Contrast, Representation, read_state
-from . import coordinate, multicontrast, nexpr, perimage
+from . import coordinate, cycleinr, multicontrast, nexpr, perimage
 from .base import FitContext, Method
 from .interpolation import InterpolationSettings, SplineRepresentation, fit_spline
 from .zero_filling import ZeroFillingRepresentation, fit_zero_filling
@@ -98,6 +98,23 @@ METHODS: dict[str, Method] = {
         max_inputs=None,
         is_baseline=True,
     ),
+    "cycleinr": Method(
+        "CycleINR",
+        "Trained ahead: makes slices between those of one thick-slice scan, at any factor.",
+        cycleinr.fit("cycleinr"),
+        cycleinr.presets("cycleinr"),
+        max_inputs=None,
+        point_samples=True,
+    ),
+    "arssr": Method(
+        "ArSSR",
+        "Baseline of the CycleINR paper: the same without attention and cycle loss.",
+        cycleinr.fit("arssr"),
+        cycleinr.presets("arssr"),
+        max_inputs=None,
+        is_baseline=True,
+        point_samples=True,
+    ),
     "sinc": Method(
         "Zero filling", "Baseline: k-space of each slice extended by zeros.", fit_zero_filling, _PLAIN,
         max_inputs=None, is_baseline=True, needs_torch=False,
@@ -141,6 +158,10 @@ def load_representation(path: str | Path) -> Representation:
         from .coordinate.representation import DecodedRepresentation
 
         cls = DecodedRepresentation
+    elif kind == "volumetric":
+        from .cycleinr.representation import VolumetricRepresentation
+
+        cls = VolumetricRepresentation
     elif kind == "fourier":
         from .multicontrast.inr import FourierRepresentation
 

@@ -47,6 +47,7 @@ class SliceNetwork(nn.Module):
     low-resolution slice: pixel centres at whole numbers.
     """
 
+    memory_format = torch.channels_last
     multiple: int = 1
     """The sides of a slice that is encoded are multiples of this."""
     most_points: int | None = None

@@ -14,18 +14,22 @@ from .coordinate.settings import (
     CoordinateArchitecture,
     UpsamplerArchitecture,
 )
+from .cycleinr.settings import ARSSR_ARCHITECTURE, PAPER_ARSSR, PAPER_CYCLEINR, VolumetricArchitecture
 from .nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 
 if TYPE_CHECKING:
+    from .cycleinr.network import VolumetricNetwork
     from .encoder import SliceNetwork
 
-Architecture = NExpRArchitecture | CoordinateArchitecture | UpsamplerArchitecture
+Architecture = NExpRArchitecture | CoordinateArchitecture | UpsamplerArchitecture | VolumetricArchitecture
 
 ARCHITECTURES: dict[str, dict[str, Architecture]] = {
     "nexpr": {"fast": NExpRArchitecture(), "paper": PAPER_ARCHITECTURE},
     "coordinate": {"fast": CoordinateArchitecture(), "paper": PAPER_ENCODER},
     "liif": {"fast": LIIF_ARCHITECTURE, "paper": PAPER_LIIF},
     "edsr": {"fast": UpsamplerArchitecture(), "paper": PAPER_UPSAMPLER},
+    "cycleinr": {"fast": VolumetricArchitecture(), "paper": PAPER_CYCLEINR},
+    "arssr": {"fast": ARSSR_ARCHITECTURE, "paper": PAPER_ARSSR},
 }
 
 
@@ -34,8 +38,12 @@ def architecture_of(method: str, values: Mapping[str, Any]) -> Architecture:
     return changed(next(iter(ARCHITECTURES[method].values())), values, method)
 
 
-def make_network(architecture: Architecture) -> SliceNetwork:
+def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork:
     """An untrained network."""
+    if isinstance(architecture, VolumetricArchitecture):
+        from .cycleinr.network import VolumetricNetwork
+
+        return VolumetricNetwork(architecture)
     if isinstance(architecture, NExpRArchitecture):
         from .nexpr.network import NExpRNetwork
 

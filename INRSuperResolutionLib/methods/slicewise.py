@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from ..device import has_bfloat16
-from ..errors import MissingError
 from ..grid import Grid
 from ..intensity import Scaling, without_signal
 from ..interpolate import Sampler, axis_map, index_coordinates, is_outside
@@ -30,7 +29,7 @@ from ..representation import Contrast, Representation, pack_volumes, unpack_volu
 from ..volume import Volume
 from ..weights import Weights
 from .encoder import SliceNetwork
-from .networks import architecture_of, make_network
+from .trained_network import load_network
 from .zero_filling import ZeroFilling, slice_axis
 
 # pixels by which a slice's edge is repeated around it, so that the network does not take it for a border of air
@@ -102,7 +101,9 @@ class SlicewiseRepresentation(Representation):
     ) -> None:
         super().__init__(contrasts or [Contrast.of(v.volume) for v in volumes])
         self.volumes, self.weights, self._device = list(volumes), weights, device
-        self.network = network_of(weights).to(device)
+        network = load_network(weights)
+        assert isinstance(network, SliceNetwork)
+        self.network = network.to(device)
         self._codes: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self._bytes = 0
 
@@ -238,7 +239,7 @@ class SlicewiseRepresentation(Representation):
         for name, tensor in self.weights.tensors.items():
             arrays[f"network.{name}"] = tensor.numpy()
         arrays.update({f"change.{n}": v.change for n, v in enumerate(self.volumes) if v.change is not None})
-        weights = {k: getattr(self.weights, k) for k in ("name", "sha256", "method", "architecture", "training")}
+        weights = self.weights.described()
         return arrays, {"volumes": places, "weights": weights, "zero_filled": [v.zero_filled for v in self.volumes]}
 
     @classmethod
@@ -246,25 +247,12 @@ class SlicewiseRepresentation(Representation):
         cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
     ) -> SlicewiseRepresentation:
         """See :class:`Representation`."""
-        tensors = {
-            k.removeprefix("network."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("network.")
-        }
         volumes = unpack_volumes(arrays, config["volumes"])
         sliced = [SlicedVolume(v, filled) for v, filled in zip(volumes, config["zero_filled"])]
         for n, one in enumerate(sliced):
             if f"change.{n}" in arrays:
                 one.correct(arrays[f"change.{n}"])
-        return cls(sliced, Weights(**config["weights"], tensors=tensors), contrasts=contrasts)
-
-
-def network_of(weights: Weights) -> SliceNetwork:
-    """The trained network, for evaluation."""
-    network = make_network(architecture_of(weights.method, weights.architecture))
-    try:
-        network.load_state_dict(weights.tensors)
-    except RuntimeError as error:
-        raise MissingError(f"the weights {weights.name} do not fit their own architecture", "Give others") from error
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(sliced, Weights.from_state(config["weights"], arrays), contrasts=contrasts)
 
 
 def blend(across: np.ndarray, slices: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import InputError
 from ..job import DEVICES
 from ..methods.base import changed
+from ..methods.cycleinr.settings import VolumetricArchitecture
 from ..methods.networks import ARCHITECTURES
 from ..progress import Event, Progress
 
@@ -66,12 +67,18 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     device = resolve_device(options.device)
     import torch
 
+    from .blocks import BlockSettings
     from .data import DataSettings
     from .loop import Training, TrainingSettings
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    parts: list[Any] = [presets[options.preset], TrainingSettings(), DataSettings()]
+    architecture = presets[options.preset]
+    volumetric = isinstance(architecture, VolumetricArchitecture)
+    cycle = 1.0 if options.method == "cycleinr" else 0.0
+    parts: list[Any] = [
+        architecture, TrainingSettings(cycle_weight=cycle), BlockSettings() if volumetric else DataSettings()
+    ]  # fmt: skip
     for name, value in changes.items():
         holders = [n for n, part in enumerate(parts) if name in {f.name for f in dataclasses.fields(part)}]
         if not holders:

@@ -103,8 +103,8 @@ class SliceSet:
 
     Parameters
     ----------
-    paths
-        Volumes, as :func:`volume_io.read` takes them.
+    volumes
+        Files, as :func:`volume_io.read` takes them, or volumes.
     folder
         Scratch folder; must exist as long as the set is used.
 
@@ -114,12 +114,12 @@ class SliceSet:
         If a volume cannot be read, is constant, or too small.
     """
 
-    def __init__(self, paths: Sequence[str], folder: Path, progress: Progress = SILENT) -> None:
+    def __init__(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> None:
         self.stacks: list[Stack] = []
-        for n, path in enumerate(paths):
-            volume = read(path)
+        for n, given in enumerate(volumes):
+            volume = read(given) if isinstance(given, str) else given
             self.stacks += stacks_of(volume, folder / f"{n}.npy")
-            progress.update((n + 1) / len(paths))
+            progress.update((n + 1) / len(volumes))
         # large volumes have more to teach, but less in each slice
         weights = np.sqrt([len(s.useful) for s in self.stacks])
         self._chance = weights / weights.sum()

@@ -1,4 +1,4 @@
-"""The training loop of the networks that are trained ahead (NExpR, the coordinate decoder and its baselines).
+"""The training loop of all networks that are trained ahead.
 
 Each step draws its examples with a generator of its own, made from the seed and the number of the step.
 So a training that was killed and goes on from its checkpoint gives the same weights, bit for bit on a
@@ -21,19 +21,19 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from ..device import has_bfloat16
 from ..errors import InputError
 from ..methods.encoder import parameters_of
 from ..methods.networks import Architecture, make_network
 from ..progress import SILENT, Progress
+from ..volume import Volume
 from ..weights import load_weights, save_weights
+from .blocks import BlockSettings
 from .checkpoint import load_checkpoint, save_checkpoint
 from .curves import write_curves
-from .data import DataSettings, Example, SliceSet, make_example
+from .data import DataSettings
 from .denoise import DENOISERS
+from .lessons import BlockLessons, Lessons, SliceLessons
 
-# the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
-RANGE = 5.0
 # a rare steep batch must not undo what was learned
 LARGEST_GRADIENT = 1.0
 # the generators of the validation examples must differ from those of any step
@@ -58,6 +58,8 @@ class TrainingSettings:
     """Strength of the denoiser: noise level as a part of the image's range."""
     denoiser: str = "nl-means"
     """What the denoising loss compares with: ``nl-means``, ``tv``."""
+    cycle_weight: float = 0.0
+    """λ of the cycle loss of CycleINR; 0 for none."""
     every: int = 500
     """Steps between checkpoints, validations and lines of the log."""
     validation_examples: int = 48
@@ -121,11 +123,11 @@ class Training:
         self,
         method: str,
         architecture: Architecture,
-        volumes: Sequence[str],
+        volumes: Sequence[str | Volume],
         output: Path,
         *,
         settings: TrainingSettings,
-        data: DataSettings,
+        data: DataSettings | BlockSettings,
         validation: Sequence[str] = (),
         steps: int | None = None,
         minutes: float | None = None,
@@ -142,7 +144,10 @@ class Training:
         self.steps, self.minutes, self.half, self.progress = steps, minutes, half, progress
         self.team = Team.join(device)
         torch.manual_seed(seed)
-        self.network = make_network(architecture).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = make_network(architecture)
+        self.network = network.to(device, memory_format=network.memory_format)  # type: ignore[call-overload]
+        kind: type[Lessons] = BlockLessons if isinstance(data, BlockSettings) else SliceLessons
+        self.lessons = kind(self.network, settings, data, device)
         if start is not None:
             self._take(start)
         decayed = [p for n, p in self.network.named_parameters() if n != "steps" and p.requires_grad]
@@ -173,7 +178,7 @@ class Training:
             "architecture": dataclasses.asdict(self.architecture),
             "settings": dataclasses.asdict(self.settings),
             "data": dataclasses.asdict(self.data),
-            "volumes": [Path(v).name for v in self.volumes],
+            "volumes": [v.name if isinstance(v, Volume) else Path(v).name for v in self.volumes],
             "steps": self.steps,
             "seed": self.seed,
             "processes": self.team.size,
@@ -198,13 +203,13 @@ class Training:
             folders = [Path(scratch) / name for name in ("train", "validate")]
             for folder in folders:
                 folder.mkdir()
-            slices = SliceSet(self.volumes, folders[0], self.progress)
-            held = SliceSet(self.validation, folders[1]) if self.validation else None
+            lessons = self.lessons.gather(self.volumes, folders[0], self.progress)
+            held = self.lessons.gather(self.validation, folders[1]) if self.validation else None
             examples = (
                 [self._draw(held, VALIDATION + n) for n in range(self.settings.validation_examples)] if held else []
             )
             self.progress.stage("fit")
-            self._train(slices, examples)
+            self._train(lessons, examples)
         told = {
             **self._identity(),
             "validation": [Path(v).name for v in self.validation],
@@ -218,7 +223,7 @@ class Training:
             save_weights(self.output, self.method, architecture, told, self.network.state_dict(), self.half)
         return told
 
-    def _train(self, slices: SliceSet, validation: Sequence[Example]) -> None:
+    def _train(self, drawn_from: Any, validation: Sequence[Any]) -> None:
         started = time.perf_counter() - self.seconds
         losses: list[float] = []
         while (done := self._done()) < 1:
@@ -226,9 +231,9 @@ class Training:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.learning_rate * rate
             numbers = [self.step * self.settings.batch + n for n in range(self.settings.batch)]
-            examples = [self._draw(slices, n, self.team.rank) for n in numbers]
+            examples = [self._draw(drawn_from, n, self.team.rank) for n in numbers]
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self._loss(examples)
+            loss = self.lessons.loss(examples)
             loss.backward()
             self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
@@ -253,40 +258,11 @@ class Training:
             distributed.broadcast(done, 0)
         return float(done)
 
-    def _draw(self, slices: SliceSet, number: int, rank: int = 0) -> Example:
-        rng = np.random.default_rng([self.seed, number, rank])
-        return make_example(slices, self.data, rng, self.network.most_points)
-
-    def _predict(self, examples: Sequence[Example]) -> list[Tensor]:
-        """Restored crops, float32."""
-        slices = torch.from_numpy(np.stack([e.slice for e in examples]))[:, None]
-        scale = torch.tensor([e.scale for e in examples])
-        mixed = self.settings.mixed_precision and has_bfloat16(self.device)
-        found = []
-        with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=mixed):
-            x = slices.to(self.device).contiguous(memory_format=torch.channels_last)
-            codes = self.network.encode(x, scale.to(self.device))
-            for example, code in zip(examples, codes):
-                rows, columns, base = (
-                    torch.from_numpy(v).to(self.device) for v in (example.rows, example.columns, example.base)
-                )
-                found.append(base + self.network.residual(code, rows, columns))
-        return found
-
-    def _loss(self, examples: Sequence[Example]) -> Tensor:
-        """L1 + λ ‖prediction − D(truth)‖² (Van Veen et al., section 3.1), images in units of their range."""
-        total = torch.zeros((), device=self.device)
-        for example, found in zip(examples, self._predict(examples)):
-            truth = torch.from_numpy(example.target).to(self.device)
-            total = total + (found - truth).abs().mean()
-            if self.settings.denoise_weight:
-                smooth = DENOISERS[self.settings.denoiser](example.target / RANGE, self.settings.denoise_sigma)
-                difference = found / RANGE - torch.from_numpy(smooth).to(self.device)
-                total = total + RANGE * self.settings.denoise_weight * difference.square().mean()
-        return total / len(examples)
+    def _draw(self, drawn_from: Any, number: int, rank: int = 0) -> Any:
+        return self.lessons.draw(drawn_from, np.random.default_rng([self.seed, number, rank]))
 
     @torch.no_grad()
-    def _record(self, loss: float, rate: float, validation: Sequence[Example]) -> None:
+    def _record(self, loss: float, rate: float, validation: Sequence[Any]) -> None:
         """Validate, and write checkpoint, log and curves."""
         row = {"step": self.step, "seconds": round(self.seconds, 1), "rate": rate, "loss": loss}
         if validation:
@@ -305,13 +281,10 @@ class Training:
             save_checkpoint(self.checkpoint, self.network, self.optimizer, state)
             write_curves(self.log, self.output)
 
-    def _validate(self, examples: Sequence[Example]) -> dict[str, float]:
-        """Loss on fixed examples, and the mean gain over the spline in dB."""
-        losses, gains = [], []
-        for example in examples:
-            found = self._predict([example])[0].cpu().numpy()
-            losses.append(float(np.abs(found - example.target).mean()))
-            errors = [float(np.mean((v - example.target) ** 2)) for v in (example.base, found)]
-            if min(errors) > 0:
-                gains.append(10 * math.log10(errors[0] / errors[1]))
-        return {"validation_loss": float(np.mean(losses)), "validation_gain_db": float(np.mean(gains or [0.0]))}
+    def _validate(self, examples: Sequence[Any]) -> dict[str, float]:
+        """Loss on fixed examples, and the gain over the spline of all of them together in dB."""
+        pairs = [self.lessons.errors(example) for example in examples]
+        loss = float(np.mean([np.abs(after).mean() for _, after in pairs]))
+        before, after = (sum(float(np.mean(p[n] ** 2)) for p in pairs) for n in (0, 1))
+        gain = 10 * math.log10(before / after) if min(before, after) > 0 else 0.0
+        return {"validation_loss": loss, "validation_gain_db": gain}

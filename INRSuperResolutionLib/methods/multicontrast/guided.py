@@ -9,9 +9,9 @@ every contrast c the continuous function
     f_c(x) = spline_c(x) + r_c(x),
 
 where the residual r_c is a small stencil of convolutions, of a fixed step in mm, around x, and the
-spline gives back through the slice profile what r_c leaves of the samples: so f_c agrees with them. Its inputs (splines of all contrasts, and
-where x lies within its slice) are defined everywhere, so r_c is too; on a lattice that has the
-stencil's step it is computed as a convolution. The first and last convolution are a contrast's own,
+spline gives back through the slice profile what r_c leaves of the samples: so f_c agrees with them.
+The inputs of r_c (splines of all contrasts, and where x lies within its slice) are defined
+everywhere, so r_c is too; on a lattice that has the stencil's step it is computed as a convolution. The first and last convolution are a contrast's own,
 those between are shared: the split heads of the multi-contrast INR (McGinnis et al. 2023) over one
 shared representation of the patient.
 """
@@ -40,7 +40,7 @@ from ...interpolate import axis_map, basis_matrix, cubic_prefilter, index_coordi
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ...volume import Volume
 from ..base import FitContext
-from .scan import Average, Scan, turned_to
+from ..scan import Average, Scan, turned_to
 from .settings import GuidedSettings
 
 PHASES = 3  # cos φ, sin φ, cos 2φ of the position within a slice

@@ -22,7 +22,7 @@ from . import settings as kinds
 from .networks import Fr, Gauss, Mfn, ReluPe, Siren, Wire
 from .pixels import Frame, support
 from .seco import Seco
-from .segmentation import log_likelihood, posterior
+from .segmentation import class_statistics, log_likelihood, posterior
 
 # points evaluated at once: their activations stay in the processor's cache
 POINTS_AT_ONCE = 1 << 13
@@ -67,6 +67,11 @@ def make_network(
         kinds.WireSettings: Wire,
     }
     return simple[type(settings)](dims, settings)
+
+
+def hidden_type(settings: kinds.FieldSettings, device: str) -> torch.dtype | None:
+    """The type of a network's hidden activations on a device; None for float32."""
+    return torch.bfloat16 if settings.mixed_precision and has_bfloat16(device) else None
 
 
 class FieldRepresentation(Representation):
@@ -125,18 +130,16 @@ class FieldRepresentation(Representation):
         if self.prior is None:
             return super().probabilities(grid)
         found = np.empty((self.prior.classes, *grid.shape), np.float32)
+        statistics = class_statistics(self.volume.data, self.prior.probabilities)
+        samplers = [Sampler(self.volume.replace(data=p), 1) for p in self.prior.probabilities]
         for box in grid.tiles(self.tile_voxels // self.prior.classes + 1):
-            for n, tile in enumerate(self._probabilities_of_tile(grid.crop(box))):
-                found[n][box] = tile
+            tile = grid.crop(box)
+            around = np.stack([sampler(tile) for sampler in samplers])
+            around[0, around.sum(axis=0) == 0] = 1  # outside the image
+            shares = posterior(around, log_likelihood(self.evaluate(tile, [0])[0], *statistics))
+            for n, share in enumerate(shares):
+                found[n][box] = share
         return found
-
-    def _probabilities_of_tile(self, grid: Grid) -> np.ndarray:
-        assert self.prior is not None
-        around = np.stack([Sampler(self.volume.replace(data=p), 1)(grid) for p in self.prior.probabilities])
-        around[0, around.sum(axis=0) == 0] = 1  # outside the image
-        return posterior(
-            around, log_likelihood(self.evaluate(grid, [0])[0], self.volume.data, self.prior.probabilities)
-        )
 
     def _networks_on(self, grid: Grid) -> np.ndarray:
         """The networks' values, mixed between the slices, and 0 where the volume shows nothing; float32, (i, j, k)."""
@@ -225,7 +228,7 @@ class FieldRepresentation(Representation):
         if config["labels"] is not None:
             prior = Prior(tuple(config["labels"]), arrays["prior"].astype(np.float32))
         made = cls(volume, settings, frame, across, Scaling(**config["scaling"]), prior, contrasts)
-        half = torch.bfloat16 if settings.mixed_precision and has_bfloat16("cpu") else None
+        half = hidden_type(settings, "cpu")
         for n, told in enumerate(config["parts"]):
             if told is None:
                 made.parts.append(None)

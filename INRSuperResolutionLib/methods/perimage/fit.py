@@ -13,6 +13,7 @@ from ...intensity import Scaling
 from ...labels import automatic_prior
 from ...volume import Volume
 from ..base import FitContext
+from ..zero_filling import slice_axis
 from .descent import Tracker
 from .field import FieldRepresentation
 from .image import FitOfImage, FitOfSeco
@@ -38,7 +39,7 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
     prior = None
     if isinstance(settings, SecoSettings) and settings.semantics:
         prior = context.labels or automatic_prior(volume)
-    axis = across_slices(volume)
+    axis = slice_axis(volume)
     slice_wise = settings.dimensions == "slices" or (settings.dimensions == "auto" and volume.shape[axis] == 1)
     across = axis if slice_wise else None
     frame = Frame(volume, [a for a in range(3) if a != across])
@@ -88,12 +89,6 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
         labels=None if prior is None else list(prior.values),
     )
     return representation
-
-
-def across_slices(volume: Volume) -> int:
-    """The axis across the acquisition plane: that of a single slice, else the coarsest one."""
-    single = [axis for axis in range(3) if volume.shape[axis] == 1]
-    return single[-1] if single else volume.thick_axis
 
 
 def scaling_of(volume: Volume) -> Scaling:

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...device import has_bfloat16
 from ...intensity import Scaling
 from ..base import FitContext
 from .descent import Stage, Tracker, descend
-from .field import Part, make_network
+from .field import Part, hidden_type, make_network
 from .pixels import Pixels
 from .seco import Seco
 from .settings import FieldSettings, SecoSettings
@@ -65,7 +64,7 @@ class FitOfImage:
         self.rate = settings.learning_rate * (settings.volume_rate if whole else 1.0)
         self.batch = (settings.volume_batch if whole else settings.batch) or self.count
         self.generator = torch.Generator().manual_seed(context.seed + number)
-        half = torch.bfloat16 if settings.mixed_precision and has_bfloat16(self.device) else None
+        half = hidden_type(settings, self.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(context.seed + number)
             dims = len(pixels.shape)

@@ -24,27 +24,36 @@ NARROWEST = 1e-3
 NONE = 1e-6
 
 
-def log_likelihood(values: np.ndarray, image: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Logarithm of the normal density of `values` under each class, up to a constant.
+def class_statistics(image: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of the intensities of each class, float64 (classes,).
 
     Parameters
     ----------
-    values
-        Restored intensities, (i, j, k).
     image, shares
-        The acquired image and the class probabilities of its voxels, (classes, *image.shape): each
-        class's mean and deviation come from them.
-
-    Returns
-    -------
-    float32, (classes, i, j, k).
+        The acquired image and the class probabilities of its voxels, (classes, *image.shape).
     """
     weights = shares.reshape(len(shares), -1).astype(np.float64)
     intensities = image.ravel().astype(np.float64)
     amount = np.maximum(weights.sum(axis=1), NONE)
     means = weights @ intensities / amount
     variances = weights @ intensities**2 / amount - means**2
-    deviations = np.sqrt(np.maximum(variances, 0)) + NARROWEST * np.ptp(intensities)
+    return means, np.sqrt(np.maximum(variances, 0)) + NARROWEST * np.ptp(intensities)
+
+
+def log_likelihood(values: np.ndarray, means: np.ndarray, deviations: np.ndarray) -> np.ndarray:
+    """Logarithm of the normal density of `values` under each class, up to a constant.
+
+    Parameters
+    ----------
+    values
+        Restored intensities, (i, j, k).
+    means, deviations
+        Of :func:`class_statistics`.
+
+    Returns
+    -------
+    float32, (classes, i, j, k).
+    """
     found = [-0.5 * ((values - m) / s) ** 2 - np.log(s) for m, s in zip(means, deviations)]
     return np.stack(found).astype(np.float32)
 

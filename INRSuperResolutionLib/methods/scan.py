@@ -12,11 +12,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ...forward_model import SUBSAMPLES, SliceProfile
-from ...intensity import Scaling, foreground
-from ...interpolate import basis_matrix, cubic_prefilter
-from ...volume import Volume
-from ...volume_io import to_sitk
+from ..forward_model import SUBSAMPLES, SliceProfile
+from ..intensity import Scaling, foreground
+from ..interpolate import basis_matrix, cubic_prefilter
+from ..volume import Volume
+from ..volume_io import to_sitk
 
 # slices that overlap more than this cannot be taken apart: the profile has a zero below their sampling frequency
 WIDEST_SLICE = 1.25
@@ -34,11 +34,16 @@ class Scan:
     """A volume with even slices, in normalised intensities, with its thick axis and slice profile.
 
     Positions are fractional indices of the volume; along the thick axis they count slices.
+
+    Parameters
+    ----------
+    thick
+        The axis across the slices; None for the coarsest one.
     """
 
-    def __init__(self, volume: Volume, profile: SliceProfile) -> None:
+    def __init__(self, volume: Volume, profile: SliceProfile, thick: int | None = None) -> None:
         self.volume, self.profile = volume, profile
-        self.thick = volume.thick_axis
+        self.thick = volume.thick_axis if thick is None else thick
         self.width = min(float(volume.extent_of_slices().mean()), WIDEST_SLICE) if self.thick == 2 else 1.0
         self.scaling = Scaling.standard(volume.data)
         self.data = torch.from_numpy(self.scaling.apply(volume.data))

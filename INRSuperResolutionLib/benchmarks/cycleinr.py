@@ -1,0 +1,135 @@
+"""``inrsr benchmark cycleinr``: tables of the CycleINR paper on the volumes at hand.
+
+quality
+    As Tables 1 and 2: every 2nd, 3rd and 5th slice is kept; PSNR and SSIM inside the mask (99.9th percentile
+    = 1), LPIPS where its networks are at hand, and SNLI (in percent of the range), of linear, cubic, arssr, cycleinr.
+ablation
+    As Table 3: the same for weights that were trained for equally many steps with neither, one, or both of
+    attention (LAM) and cycle loss (CCL): ``ablation-*.safetensors`` in the folder ``Testing/Weights``.
+growth
+    Seconds and memory on 1/8, 1/4, 1/2 and all of a volume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ..client import run_in_worker
+from ..degrade import degrade
+from ..errors import InputError
+from ..intensity import robust_range
+from ..job import Job
+from ..metrics import compare
+from ..noise import snli
+from ..run import fit
+from ..volume import Volume
+from ..volume_io import read, write
+from .arbitrary import DEFAULT_DATA
+from .lpips import perceptual_distance
+
+CASES = ("ms19_flair", "ms19_t1", "clinical04_t2", "ct_abdomen")
+FACTORS = (2, 3, 5)
+METHODS = ("linear", "cubic", "arssr", "cycleinr")
+ABLATION = Path("Testing/Weights")
+VARIANTS = {"INR": ("arssr", "none"), "INR + LAM": ("arssr", "lam"), "INR + CCL": ("cycleinr", "ccl"),
+            "INR + LAM + CCL": ("cycleinr", "both")}  # fmt: skip
+SHARES = (8, 4, 2, 1)
+TABLES = ("quality", "ablation", "growth")
+Row = dict[str, float | str | None]
+
+
+def benchmark_cycleinr(options: argparse.Namespace) -> None:
+    """Print the tables."""
+    folder = Path(options.data) if options.data else DEFAULT_DATA
+    wanted = options.tables or list(TABLES)
+    unknown = [t for t in wanted if t not in TABLES]
+    if unknown:
+        raise InputError(f"table {unknown[0]!r} is not known", f"Give some of {', '.join(TABLES)}")
+    methods: dict[str, tuple[str, dict[str, str]]] = {m: (m, {}) for m in options.methods or METHODS}
+    weights = {v: (m, {"weights": str(ABLATION / f"ablation-{n}.safetensors")}) for v, (m, n) in VARIANTS.items()}
+    makers = {
+        "quality": lambda: compared(folder, methods, CASES),
+        "ablation": lambda: compared(folder, weights, CASES[:2]),
+        "growth": lambda: growth(folder),
+    }
+    tables: dict[str, list[Row]] = {}
+    for name in wanted:
+        tables[name] = []
+        for row in makers[name]():
+            tables[name].append(row)
+            if not options.json:
+                print(name, "  ".join(f"{k} {told(v)}" for k, v in row.items()), flush=True)
+    if options.json:
+        print(json.dumps(tables, indent=1))
+
+
+def told(value: float | str | None) -> str:
+    """A figure as text."""
+    return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def compared(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], cases: tuple[str, ...]) -> Iterator[Row]:
+    """Rows of figures: volumes × factors × methods."""
+    for case in cases:
+        volume = read(folder / f"{case}.nii.gz")
+        axis = sharp_axis(volume)
+        for factor in FACTORS:
+            truth, coarse = without_slices(volume, axis, factor)
+            mask = truth.data > truth.data.min()
+            span = robust_range(truth.data)
+            yield {"case": case, "factor": factor, "method": "truth", "snli": snli(truth.data, mask, axis, span)}
+            for name, (method, settings) in methods.items():
+                settings = {**settings, **({"axis": str(axis)} if method in ("arssr", "cycleinr") else {})}
+                made = fit(method, [coarse], settings=dict(settings), slice_profile="none")
+                result = made.sample(truth.grid)[0].data
+                figures = compare(result, truth.data, mask)["clean"]
+                yield {
+                    "case": case,
+                    "factor": factor,
+                    "method": name,
+                    "psnr": figures["psnr"],
+                    "ssim": figures["ssim"],
+                    "snli": snli(result, mask, axis, span),
+                    **perceptual_distance(result / span, truth.data / span, axis),
+                }
+
+
+def sharp_axis(volume: Volume) -> int:
+    """The axis to leave slices out along: k, unless slices are thick along it already."""
+    return 2 if volume.spacing[2] <= 1.25 * min(volume.spacing) else 1 if volume.thick_axis != 1 else 0
+
+
+def without_slices(volume: Volume, axis: int, factor: int) -> tuple[Volume, Volume]:
+    """The volume cut to a whole number of steps, and every `factor`-th of its slices."""
+    count = (volume.shape[axis] - 1) // factor * factor + 1
+    box = tuple(slice(0, count if a == axis else None) for a in range(3))
+    truth = volume.replace(data=volume.data[box])
+    return truth, degrade(truth, "interval", [factor if a == axis else 1 for a in range(3)])
+
+
+def growth(folder: Path) -> Iterator[Row]:
+    """Seconds and peak memory of a worker on parts of a volume of 512 × 512 × 60 slices, made five times as many."""
+    source = read(folder / "ms19_t1.nii.gz")
+    big = Volume(np.tile(source.data[:, :, 60:120], (3, 3, 1))[:512, :512], np.diag([0.4, 0.4, 2.0, 1.0]), name="big")
+    with tempfile.TemporaryDirectory(prefix="inrsr-growth-") as scratch:
+        for share in SHARES:
+            side = [512 // (2 if share >= 4 else 1), 512 // (2 if share >= 2 else 1), 60 // (2 if share >= 8 else 1)]
+            path, out = Path(scratch) / "in.nrrd", Path(scratch) / "out.nrrd"
+            write(big.replace(data=big.data[: side[0], : side[1], : side[2]]), path)
+            job = Job(
+                task="upscale", method="cycleinr", inputs=[str(path)], outputs=[str(out)], scale=[1, 1, 5],
+                settings={"check": "false"},
+            )  # fmt: skip
+            report = run_in_worker(job, lambda event: None)
+            yield {
+                "part": f"1/{share}",
+                "voxels": float(np.prod(side)),
+                "seconds": report["seconds"]["sample"],
+                "memory_mb": report["peak_memory_mb"],
+            }

@@ -1,0 +1,32 @@
+"""CycleINR: slices between the slices of a volume, by a network that is trained ahead; and its baseline ArSSR."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from ...representation import Representation
+from ...volume import Volume
+from ..base import FitContext
+from .settings import CycleINRSettings
+
+
+def presets(method: str) -> dict[str, CycleINRSettings]:
+    """Settings of a method that uses this kind of weights."""
+    usual = CycleINRSettings(weights=method)
+    return {
+        "fast": usual,
+        "balanced": dataclasses.replace(usual, weights="self"),
+        "paper": CycleINRSettings(weights=f"{method}-paper", check=False),
+    }
+
+
+def fit(method: str) -> Callable[[Sequence[Volume], CycleINRSettings, FitContext], Representation]:
+    """The fit of ``cycleinr`` or ``arssr``: encode the volumes, each on its own."""
+
+    def fit_method(volumes: Sequence[Volume], settings: CycleINRSettings, context: FitContext) -> Representation:
+        from .fit import fit_volumes
+
+        return fit_volumes(method, volumes, settings, context)
+
+    return fit_method

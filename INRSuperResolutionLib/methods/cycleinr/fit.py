@@ -1,0 +1,168 @@
+"""The fit of CycleINR and ArSSR: find (or train) the weights, check that they help, and encode."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ...errors import InputError
+from ...forward_model import SliceProfile
+from ...intensity import foreground
+from ...progress import Event, Progress
+from ...representation import Representation
+from ...volume import Volume
+from ...weights import Weights, load_weights
+from ..base import FitContext
+from .representation import SlicedScan, VolumetricRepresentation
+from .settings import CycleINRSettings
+
+SELF = "self"
+# pixels and slices of the part of a volume that is looked at to see whether the network helps
+CHECKED_PIXELS = 96
+CHECKED_SLICES = 40
+# fewer slices cannot be left out and brought back
+FEWEST_SLICES = 5
+# slices this much further apart than in the training say nothing about the network
+TOO_FAR = 1.4
+# the part of the fit that is the training on the volume itself
+TRAINING_SHARE = 0.8
+
+
+def fit_volumes(
+    method: str, volumes: Sequence[Volume], settings: CycleINRSettings, context: FitContext
+) -> Representation:
+    """Encode all volumes with the weights of `method`.
+
+    Raises
+    ------
+    MissingError
+        If there are no such weights; see :func:`weights.load_weights`.
+    InputError
+        With the weights ``self``, if the volume has no sharp plane to learn from.
+    """
+    if settings.weights == SELF:
+        weights = train_on(method, volumes, settings, context)
+    else:
+        weights = load_weights(settings.weights, method)
+    scans = []
+    gains = []
+    axis = None if settings.axis < 0 else settings.axis
+    for volume, profile in zip(volumes, context.profiles):
+        gain = gain_without_slices(volume, weights, context.device, axis) if settings.check else None
+        gains.append(gain)
+        plain = False
+        if gain is not None and gain < 0:
+            plain = True
+            context.progress.warning(
+                f"{volume.name}: with every second slice left out, the network brings them back {-gain:.1f} dB worse than "
+                "a spline; the spline is used instead. The image may be unlike what the weights were trained on"
+            )
+        scans.append(SlicedScan(volume, profile, axis, plain))
+        warn_of_distance(scans[-1], weights, context.progress)
+    made = VolumetricRepresentation(scans, weights, context.device)
+    start = TRAINING_SHARE if settings.weights == SELF else 0.0
+    for done in made.prepare():
+        context.progress.update(start + (1 - start) * done)
+    made.provenance.update(
+        parameters=sum(t.numel() for t in weights.tensors.values()),
+        steps=weights.training.get("step", 0) if settings.weights == SELF else 0,
+        stopped_by="schedule",
+        weights={"name": weights.name, "sha256": weights.sha256},
+        check_gain_db=gains,
+        plain=[s.plain for s in scans],
+    )
+    return made
+
+
+def warn_of_distance(one: SlicedScan, weights: Weights, progress: Progress) -> None:
+    """Warn of slices that are further apart, in pixels, than those of the training."""
+    highest = weights.training.get("data", {}).get("highest_scale")
+    if one.restored and highest is not None and one.told.ratio > highest * 1.05:
+        progress.warning(
+            f"{one.source.name}: the slices are {one.told.ratio:.1f} pixels apart; the weights {weights.name} were "
+            f"trained up to {highest:g}"
+        )
+
+
+def gain_without_slices(volume: Volume, weights: Weights, device: str, axis: int | None = None) -> float | None:
+    """How much better (dB) than the spline the network brings back every second slice of the volume itself.
+
+    Looks at the middle of the patient only. None where there are too few slices, too far apart for the network,
+    or where all is of one value.
+    """
+    whole = SlicedScan(volume, SliceProfile("none"), axis)
+    highest = weights.training.get("data", {}).get("highest_scale", math.inf)
+    depth = whole.voxels.shape[0]
+    if depth < FEWEST_SLICES or whole.is_constant or 2 * whole.told.ratio > TOO_FAR * highest:
+        return None
+    inside = np.moveaxis(foreground(whole.volume.data), whole.axis, 0)
+    box = []
+    for a, most in enumerate((CHECKED_SLICES, CHECKED_PIXELS, CHECKED_PIXELS)):
+        seen = inside.sum(axis=tuple(b for b in range(3) if b != a))
+        centre = int(np.average(np.arange(len(seen)), weights=seen + 1e-9))
+        size = min(most, len(seen))
+        start = int(np.clip(centre - size // 2, 0, len(seen) - size))
+        box.append(slice(start, start + size))
+    full = whole.voxels[tuple(box)]
+    full = full[: (len(full) - 1) // 2 * 2 + 1]
+    if np.ptp(full[::2]) == 0:
+        return None
+    spacing = [2 * whole.told.ratio, 1.0, 1.0]
+    coarse = Volume(full[::2], np.diag([*spacing, 1.0]), name=volume.name)
+    grid = Volume(full, np.diag([spacing[0] / 2, 1.0, 1.0, 1.0])).grid
+    one = SlicedScan(coarse, SliceProfile("none"), axis=0)
+    made = VolumetricRepresentation([one], weights, device)
+    for _ in made.prepare():
+        pass
+    restored = made.evaluate(grid, [0])[0][1::2]
+    plain = VolumetricRepresentation([SlicedScan(coarse, SliceProfile("none"), axis=0, plain=True)], weights, device)
+    errors = [float(np.mean((v - full[1::2]) ** 2)) for v in (restored, plain.evaluate(grid, [0])[0][1::2])]
+    return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else None
+
+
+def train_on(method: str, volumes: Sequence[Volume], settings: CycleINRSettings, context: FitContext) -> Weights:
+    """Go on training the shipped weights on the sharp planes of the volumes themselves, as in SMORE."""
+    from ...training.blocks import BlockSettings
+    from ...training.loop import Training, TrainingSettings
+    from ..networks import architecture_of
+
+    shipped = load_weights(method, method)
+    seconds = min(settings.train_seconds, context.max_seconds or math.inf)
+    if seconds <= 0:
+        raise InputError(f"{seconds:g} s is no time to train in", "Give train_seconds, or --max-seconds, above 0")
+    # slices as far apart as they are in the volumes
+    ratios = [
+        SlicedScan(v, p, None if settings.axis < 0 else settings.axis).told.ratio
+        for v, p in zip(volumes, context.profiles)
+    ]
+    averaged = float(np.mean([p.kind != "none" for p in context.profiles]))
+    data = BlockSettings(
+        lowest_scale=max(1.0, 0.7 * min(ratios)), highest_scale=max(1.5, 1.3 * max(ratios)), averaged=averaged
+    )
+    chosen = TrainingSettings(batch=2, learning_rate=3e-4, warmup=10, every=1 << 30)
+    with tempfile.TemporaryDirectory(prefix="inrsr-self-") as folder:
+        path = Path(folder) / "self.safetensors"
+
+        def tell(event: Event) -> None:
+            if event.get("stage") == "fit":
+                metrics: dict[str, float] = event["metrics"]  # type: ignore[assignment]
+                context.progress.update(TRAINING_SHARE * float(str(event["fraction"])), **metrics)
+
+        Training(
+            method,
+            architecture_of(method, shipped.architecture),
+            volumes,
+            path,
+            settings=chosen,
+            data=data,
+            minutes=seconds / 60,
+            start=method,
+            device=context.device,
+            seed=context.seed,
+            progress=Progress(tell),
+        ).run()
+        return load_weights(str(path), method)

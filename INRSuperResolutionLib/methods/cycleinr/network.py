@@ -1,0 +1,214 @@
+"""The network of CycleINR: a 3D encoder, latent codes sampled with attention, and a decoder.
+
+Fang et al., "CycleINR: cycle implicit neural representation for arbitrary-scale volumetric super-resolution
+of medical data", section 3; without attention it is ArSSR (Wu et al. 2022). Arrays of voxels run (slice, row,
+column). The network predicts what a spline across the slices misses, between the slices and at the rows and
+columns of the voxels: in plane there is nothing to restore.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+
+from .settings import VolumetricArchitecture
+
+# the latent codes that a query attends to lie within this many voxels, in plane …
+REACH = 1
+# … and in these slices around it; those further than the window (in slices) have no weight, so that three count
+COLUMN = (-1, 0, 1, 2)
+WINDOW = 1.5
+# ratios of spacings are given to the network in this unit, so that inputs are about 1
+RATIO_UNIT = 4.0
+# of the activations below 0
+SLOPE = 0.1
+# a position this near to a slice (in slices) is on it
+ON_A_SLICE = 1e-5
+# queries that are decoded together: as many as the processor's cache holds with their neighbours
+QUERIES_AT_ONCE = 1 << 13
+
+
+def bent(x: Tensor) -> Tensor:
+    """Leaky ReLU. With the paper's ReLU, networks of this size died in training at useful rates: all outputs 0."""
+    return leaky_relu(x, SLOPE)
+
+
+class Told(NamedTuple):
+    """What the network is told of a volume."""
+
+    ratio: float
+    """Distance of the slices in pixels."""
+    thickness: float
+    """Thickness of the slices as a part of their distance; 0 for point samples."""
+
+
+class Block(nn.Module):
+    """x + convolutions of x, with an activation between them (ResCNN, Du et al. 2020)."""
+
+    def __init__(self, features: int, convolutions: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv3d(features, features, 3, padding=1) for _ in range(convolutions))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, features, d, h, w) → the same."""
+        y = x
+        for n, layer in enumerate(self.layers):
+            y = layer(bent(y) if n else y)
+        return x + y
+
+
+class VolumetricNetwork(nn.Module):
+    """Turns blocks of voxels into latent codes, and codes into what a spline across the slices misses.
+
+    Intensities are in units of the foreground's standard deviation. Positions across the slices are fractional
+    slice numbers. On the slices themselves the residual is 0.
+    """
+
+    memory_format = torch.channels_last_3d
+
+    def __init__(self, architecture: VolumetricArchitecture) -> None:
+        super().__init__()
+        self.architecture = a = architecture
+        extra = 2 if a.told else 0
+        self.head = nn.Conv3d(1 + extra, a.features, 3, padding=1)
+        self.blocks = nn.ModuleList(Block(a.features, a.convolutions) for _ in range(a.blocks))
+        self.tail = nn.Conv3d(a.features, a.latent, 3, padding=1)
+        # the decoder's input goes to its first layer, and to the one in the middle again: here as one product
+        self.from_code = nn.Linear(2 * a.latent + len(COLUMN) if a.pair else a.latent, 2 * a.width)
+        self.from_position = nn.Linear(4 + extra, 2 * a.width, bias=False)
+        if a.attention:
+            self.query = nn.Linear(a.latent, a.latent, bias=False)
+            self.key = nn.Linear(a.latent, a.latent, bias=False)
+            self.value = nn.Linear(a.latent, a.latent, bias=False)
+            self.from_attention = nn.Linear(a.latent, 2 * a.width, bias=False)
+        self.hidden = nn.ModuleList(nn.Linear(a.width, a.width) for _ in range(a.layers - 2))
+        self.last = nn.Linear(a.width, 1)
+        for layer in [*self.modules()]:  # the usual starting values fade from layer to layer
+            if isinstance(layer, (nn.Conv3d, nn.Linear)):
+                nn.init.kaiming_normal_(layer.weight, SLOPE)
+        for block in self.blocks:
+            nn.init.zeros_(block.layers[-1].weight)  # type: ignore[union-attr,index]
+        # start as the spline, and as the network without attention: so either can go on from the other
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+        if a.attention:
+            nn.init.zeros_(self.value.weight)
+
+    @property
+    def reach(self) -> int:
+        """Voxels around a query, along each axis, that its value depends on."""
+        return 2 + self.architecture.blocks * self.architecture.convolutions + len(COLUMN) // 2
+
+    def encode(self, voxels: Tensor, told: list[Told]) -> Tensor:
+        """Latent codes of blocks (n, d, h, w); (n, d, h, w, latent + 1), the intensity last."""
+        x = voxels[:, None]
+        if self.architecture.told:
+            facts = torch.tensor([[t.ratio / RATIO_UNIT, t.thickness] for t in told], dtype=x.dtype, device=x.device)
+            x = torch.cat([x, facts[:, :, None, None, None].expand(-1, -1, *voxels.shape[1:])], 1)
+        x = self.head(x.contiguous(memory_format=torch.channels_last_3d))
+        first = x
+        for block in self.blocks:
+            x = block(x)
+        codes = self.tail(first + x).permute(0, 2, 3, 4, 1)
+        return torch.cat([codes, voxels[..., None].to(codes.dtype)], -1)
+
+    def decode(self, codes: Tensor, slices: Tensor, told: Told) -> Tensor:
+        """Residuals at fractional slice numbers, for all rows and columns but the outermost :data:`REACH`.
+
+        Parameters
+        ----------
+        codes
+            (d, h, w, latent + 1), of one block.
+        slices
+            Fractional slice numbers within the block, (m,), in any order.
+
+        Returns
+        -------
+        float32, (m, h − 2 REACH, w − 2 REACH).
+        """
+        rows = max(1, QUERIES_AT_ONCE // codes.shape[2])
+        height, width = (n - 2 * REACH for n in codes.shape[1:3])
+        found = torch.zeros(len(slices), height, width, device=codes.device)
+        between = torch.nonzero((slices - slices.round()).abs() > ON_A_SLICE)[:, 0]
+        if len(between) == 0:
+            return found
+        strips = [
+            self._decode(codes[:, start : min(start + rows, height) + 2 * REACH], slices[between], told)
+            for start in range(0, height, rows)
+        ]
+        return found.index_copy(0, between, torch.cat(strips, 1))
+
+    def _decode(self, codes: Tensor, slices: Tensor, told: Told) -> Tensor:
+        """As :meth:`decode`, for few rows."""
+        depth, height, width = (codes.shape[0], *(n - 2 * REACH for n in codes.shape[1:3]))
+        latent = codes[..., :-1]
+        inner = codes[:, REACH : REACH + height, REACH : REACH + width]
+        below = torch.floor(slices).long().clamp(0, max(depth - 2, 0))
+        made = [torch.empty(0)] * len(slices)
+        for k in below.unique().tolist():
+            places = torch.nonzero(below == k)[:, 0]
+            part = slices[places] - k
+            column = [inner[min(max(k + d, 0), depth - 1)] for d in COLUMN]
+            (_, low, high, _) = column
+            if self.architecture.pair:
+                pair = torch.cat([low[..., :-1], high[..., :-1], *(c[..., -1:] for c in column)], -1)
+                given = self.from_code(pair.flatten(0, 1))[:, None]
+            else:
+                given = self.from_code(mixed(low[..., :-1], high[..., :-1], part))
+            given = given + self.from_position(self._facts(part, told).to(given.dtype))
+            if self.architecture.attention:
+                around = [latent[min(max(k + d, 0), depth - 1)] for d in COLUMN]
+                asked = self.query(mixed(low[..., :-1], high[..., :-1], part))
+                given = given + self.from_attention(self._attend(asked, around, part))
+            # nothing is missing on the slices: they were measured
+            found = self._mlp(given).float() * (4 * part * (1 - part))
+            for n, place in enumerate(places.tolist()):
+                made[place] = found[:, n].reshape(height, width)
+        return torch.stack(made)
+
+    def _facts(self, part: Tensor, told: Told) -> Tensor:
+        """What the decoder is told of positions between two slices, (m, 4 or 6)."""
+        facts = [part, part**2, torch.cos(2 * math.pi * part), torch.sin(2 * math.pi * part)]
+        if self.architecture.told:
+            facts += [torch.full_like(part, told.ratio / RATIO_UNIT), torch.full_like(part, told.thickness)]
+        return torch.stack(facts, -1)
+
+    def _attend(self, queries: Tensor, around: list[Tensor], part: Tensor) -> Tensor:
+        """Eq. 4 of the paper: values of the 27 nearest codes, by the likeness of keys to queries (p, m, latent).
+
+        By likeness alone, a code would drop out suddenly where another one becomes one of the nearest. A window of
+        the distance across the slices lets it fade, so that the function is continuous.
+        """
+        height, width = (n - 2 * REACH for n in around[0].shape[:2])
+
+        def neighbours(layer: nn.Linear) -> Tensor:
+            views = [
+                codes[i : i + height, j : j + width]
+                for codes in map(layer, around)
+                for i in range(2 * REACH + 1)
+                for j in range(2 * REACH + 1)
+            ]
+            return torch.stack(views, 2).flatten(0, 1)
+
+        away = (part[:, None] - torch.tensor(COLUMN, device=part.device)).abs()
+        window = (1 - away / WINDOW).clamp(min=0).log().repeat_interleave((2 * REACH + 1) ** 2, 1)
+        likeness = torch.bmm(queries, neighbours(self.key).transpose(1, 2)) * self.architecture.latent**-0.5
+        return torch.bmm((likeness + window).softmax(-1).to(queries.dtype), neighbours(self.value))
+
+    def _mlp(self, given: Tensor) -> Tensor:
+        first, again = given.chunk(2, -1)
+        x = bent(first)
+        for n, layer in enumerate(self.hidden):
+            x = layer(x)
+            x = bent(x + again if n == len(self.hidden) // 2 else x)
+        return self.last(x)[..., 0]
+
+
+def mixed(low: Tensor, high: Tensor, part: Tensor) -> Tensor:
+    """Codes (h, w, latent) of two slices, interpolated linearly at parts (m,) of the way; (h · w, m, latent)."""
+    weights = part.to(low.dtype)[:, None]
+    return torch.lerp(low.flatten(0, 1)[:, None], high.flatten(0, 1)[:, None], weights)

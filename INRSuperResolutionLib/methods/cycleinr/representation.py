@@ -1,0 +1,304 @@
+"""CycleINR on volumes: a spline across the slices, and what the network says it misses.
+
+    f(x) = spline(x) + s · r(x),
+
+where s is the standard deviation of the foreground and r the network's residual: on the rows and columns of the
+voxels at any height between the slices, and by a cubic spline between rows and columns. On the slices r is 0, so
+point samples are returned as they are; where slices are averages, the spline gives back what r leaves of them.
+
+The volume is encoded in tiles. A tile is encoded with so much around it that what it shows does not depend on
+where it was cut: tiles need no blending, and the memory does not depend on the size of the volume.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from ...device import has_bfloat16
+from ...forward_model import FWHM, SliceProfile
+from ...grid import Grid
+from ...interpolate import axis_map, index_coordinates, is_outside, resample, weight_matrix
+from ...progress import SILENT, Progress
+from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
+from ...volume import Volume
+from ...weights import Weights
+from ..scan import Scan
+from ..trained_network import load_network
+from .network import REACH, Told, VolumetricNetwork
+
+# voxels by which a volume's edge is repeated around it, so that the network does not take it for a border of air
+PADDING = 4
+# voxels of the input that are encoded together
+ENCODED_VOXELS = 1 << 21
+# slices that are encoded together at most, what lies around them aside
+TILE_SLICES = 64
+# pixels around a tile that a spline between rows and columns reaches
+SPLINE_REACH = 8
+# points for each pixel's width, between slices, from which oblique grids are interpolated
+FINER = 2
+# factors beyond these were not foreseen by the method
+LOWEST_FACTOR, HIGHEST_FACTOR = 1.0, 8.0
+# results this much finer than the finest of the training are warned of
+TOO_FAR = 1.05
+Box = tuple[slice, slice, slice]
+
+
+class SlicedScan:
+    """One volume as the network sees it.
+
+    Parameters
+    ----------
+    volume, profile
+        The samples, and how a slice averages over its thickness.
+    axis
+        The axis across the slices; None for the coarsest one.
+    plain
+        Whether the network is not to be used, and the function is the spline.
+    """
+
+    def __init__(self, volume: Volume, profile: SliceProfile, axis: int | None = None, plain: bool = False) -> None:
+        self.source, self.profile, self.plain = volume, profile, plain
+        # the network takes the slices to be even
+        self.volume = volume if volume.slice_positions is None else resample(volume, volume.grid)
+        self.scan = Scan(self.volume, profile, axis)
+        self.axis = self.scan.thick
+        self.plane = [a for a in range(3) if a != self.axis]
+        self.is_constant = bool(np.ptp(volume.data) == 0)
+        self.spread = self.scan.scaling.scale
+        self.lowest = float(volume.data.min())
+        pixel = math.prod(self.volume.spacing[a] for a in self.plane) ** 0.5
+        thickness = 0.0 if profile.kind == "none" else self.scan.width
+        self.told = Told(self.volume.spacing[self.axis] / pixel, thickness)
+        self.voxels = np.moveaxis(self.scan.data.numpy(), self.axis, 0)
+        self.base = self.scan
+
+    @property
+    def restored(self) -> bool:
+        """Whether the network has anything to say."""
+        return not self.plain and not self.is_constant and self.volume.shape[self.axis] > 1
+
+    def correct(self, added: np.ndarray) -> None:
+        """Let the spline give back the samples less `added` (in scaled intensities, slices first)."""
+        self.added = added.astype(np.float32)
+        change = torch.from_numpy(np.ascontiguousarray(np.moveaxis(self.added, 0, self.axis)))
+        self.base = self.scan.with_data(self.scan.data - change)
+
+
+class VolumetricRepresentation(Representation):
+    """Volumes and the network that makes slices between theirs; see the module."""
+
+    kind = "volumetric"
+    tile_voxels = 1 << 19
+
+    def __init__(
+        self,
+        scans: Sequence[SlicedScan],
+        weights: Weights,
+        device: str = "cpu",
+        contrasts: Sequence[Contrast] | None = None,
+    ) -> None:
+        super().__init__(contrasts or [Contrast.of(s.source) for s in scans])
+        self.scans, self.weights, self._device = list(scans), weights, device
+        network = load_network(weights)
+        assert isinstance(network, VolumetricNetwork)
+        self.network = network.to(device)
+
+    def prepare(self) -> Iterator[float]:
+        """Make the splines agree with the samples; yields the part that is done."""
+        # point samples agree as they are: on the slices the residual is 0
+        todo = [s for s in self.scans if s.restored and s.told.thickness]
+        for n, one in enumerate(todo):
+            depth, *plane = one.voxels.shape
+            numbers, weights = self._averages(one, depth)
+            added = np.zeros(one.voxels.shape, np.float32)
+            boxes = list(self._boxes(depth, plane))
+            for m, (slices, rows, columns) in enumerate(boxes):
+                wanted = numbers[slices].ravel()
+                found = self.residual(one, rows, columns, wanted).reshape(-1, len(weights), *_sizes(rows, columns))
+                added[slices, rows, columns] = np.tensordot(weights, found, (0, 1))
+                yield (n + (m + 1) / len(boxes)) / len(todo)
+            one.correct(added)
+
+    @staticmethod
+    def _averages(one: SlicedScan, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        """Slice numbers (depth, taps) at which the residual is averaged over the slices, and the weights.
+
+        Two Gauss-Legendre nodes in each half of the thickness: on the slice itself the residual has a kink.
+        """
+        halves = {"boxcar": 1, "gaussian": 3}[one.profile.kind]
+        starts = np.arange(-halves, halves) / 2
+        offsets = (starts[:, None] + np.array([0.5 - 12**-0.5, 0.5 + 12**-0.5]) / 2).ravel()
+        weights = np.exp(-0.5 * (offsets * FWHM) ** 2) if one.profile.kind == "gaussian" else np.ones(len(offsets))
+        numbers = np.arange(depth)[:, None] + offsets * one.told.thickness
+        return np.clip(numbers, 0, depth - 1), (weights / weights.sum()).astype(np.float32)
+
+    def _boxes(self, depth: int, plane: Sequence[int]) -> Iterator[Box]:
+        """Tiles of a volume as slices, rows and columns."""
+        thick = min(depth, TILE_SLICES)
+        side = self.side(thick)
+        for k in range(0, depth, thick):
+            for i in range(0, plane[0], side):
+                for j in range(0, plane[1], side):
+                    yield (
+                        slice(k, min(k + thick, depth)),
+                        slice(i, min(i + side, plane[0])),
+                        slice(j, min(j + side, plane[1])),
+                    )
+
+    def side(self, depth: int) -> int:
+        """Side in pixels of a tile of `depth` slices, so that :data:`ENCODED_VOXELS` are encoded with what lies around it."""
+        around = 2 * self.network.reach
+        return max(16, int(math.sqrt(ENCODED_VOXELS / (depth + around))) - around)
+
+    @torch.inference_mode()
+    def residual(self, one: SlicedScan, rows: slice, columns: slice, numbers: np.ndarray) -> np.ndarray:
+        """r on rows and columns of voxels at fractional slice numbers (m,), float32, (m, rows, columns)."""
+        reach = self.network.reach
+        ends = [(math.floor(numbers.min()), math.ceil(numbers.max()) + 1), (rows.start, rows.stop)]
+        ends.append((columns.start, columns.stop))
+        block, starts = one.voxels, []
+        for axis, ((low, high), size) in enumerate(zip(ends, one.voxels.shape)):
+            first, last = max(low - reach, -PADDING), min(high + reach, size + PADDING)
+            # the attention looks at neighbours, also of the outermost voxels
+            index = np.clip(np.arange(first, last), 0, size - 1)
+            block = np.take(block, index, axis=axis)
+            starts.append(first)
+        x = torch.from_numpy(np.ascontiguousarray(block))[None].to(self._device)
+        mixed = has_bfloat16(self._device)
+        with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=mixed):
+            codes = self.network.encode(x, [one.told])[0]
+            (i, height), (j, width) = ((a.start - s - REACH, _size(a)) for a, s in zip((rows, columns), starts[1:]))
+            seen = codes[:, i : i + height + 2 * REACH, j : j + width + 2 * REACH]
+            where = torch.from_numpy((numbers - starts[0]).astype(np.float32)).to(self._device)
+            return self.network.decode(seen, where, one.told).cpu().numpy()
+
+    def tiles(self, grid: Grid) -> Iterator[Box]:
+        """Boxes of the grid that lie within one tile of the (first) volume each."""
+        one = self.scans[0]
+        axes = axis_map(grid, one.volume.affine)
+        if axes is None:
+            yield from grid.tiles(self.tile_voxels)
+            return
+        deep = min(one.volume.shape[one.axis], TILE_SLICES)
+        lengths = [1, 1, 1]
+        for axis, (along, positions) in enumerate(axes):
+            step = abs(positions[1] - positions[0]) if len(positions) > 1 else 1.0
+            lengths[along] = max(1, int((deep if axis == one.axis else self.side(deep)) / step))
+        for i in range(0, grid.shape[0], lengths[0]):
+            for j in range(0, grid.shape[1], lengths[1]):
+                for k in range(0, grid.shape[2], lengths[2]):
+                    a, b, c = (slice(s, min(s + d, n)) for s, d, n in zip((i, j, k), lengths, grid.shape))
+                    yield a, b, c
+
+    def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
+        """See :class:`Representation`; warns of factors that the method or the weights were not made for."""
+        grids = [grid] * len(self.scans) if isinstance(grid, Grid) else list(grid)
+        for one, wanted in zip(self.scans, grids):
+            directions = one.volume.affine[:3, one.axis] / one.volume.spacing[one.axis]
+            along = int(np.argmax(np.abs(directions @ (wanted.affine[:3, :3] / np.array(wanted.spacing)))))
+            factor = one.volume.spacing[one.axis] / wanted.spacing[along]
+            if one.restored and not LOWEST_FACTOR / TOO_FAR <= factor <= HIGHEST_FACTOR * TOO_FAR:
+                progress.warning(
+                    f"{one.volume.name}: {factor:.2g} times as many slices are wanted; the method is made for 1 to 8 times"
+                )
+        return super().sample(grid, progress)
+
+    def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
+        """See :class:`Representation`."""
+        return np.stack([self._evaluate(grid, self.scans[c]) for c in channels])
+
+    def _evaluate(self, grid: Grid, one: SlicedScan) -> np.ndarray:
+        shape = one.volume.shape
+        axes = axis_map(grid, one.volume.affine)
+        if axes is not None:
+            coordinates = [np.clip(c, 0, n - 1) for (_, c), n in zip(axes, shape)]
+            outside = np.zeros([len(c) for c in coordinates], bool)
+            for axis, ((_, c), n) in enumerate(zip(axes, shape)):
+                np.moveaxis(outside, axis, 0)[is_outside(c, n)] = True
+            values = one.base.on_axes(coordinates).numpy()
+            if one.restored:
+                values = values + self._on_axes(one, coordinates)
+            order = np.argsort([source for source, _ in axes])
+            values, outside = values.transpose(order), outside.transpose(order)
+        else:
+            index = index_coordinates(one.volume, grid)
+            outside = np.logical_or.reduce([is_outside(c, n) for c, n in zip(index, shape)])
+            for axis, n in enumerate(shape):
+                np.clip(index[axis], 0, n - 1, out=index[axis])
+            values = one.base.at(index).numpy()
+            if one.restored and not outside.all():
+                values = values + self._scattered(one, index)
+        found = np.maximum(one.scan.scaling.invert(values), np.float32(one.lowest))
+        return np.where(outside, np.float32(one.lowest), found)
+
+    def _on_axes(self, one: SlicedScan, coordinates: Sequence[np.ndarray]) -> np.ndarray:
+        """r on the lattice of fractional indices along the three axes."""
+        spans, weights = [], []
+        for axis in one.plane:
+            c, n = coordinates[axis], one.volume.shape[axis]
+            whole = np.round(c).astype(int)
+            exact = np.allclose(c, whole, rtol=0, atol=1e-6)
+            around = 0 if exact else SPLINE_REACH
+            span = slice(
+                max(int(np.floor(c.min() + 1e-6)) - around, 0), min(int(np.ceil(c.max() - 1e-6)) + around, n - 1) + 1
+            )
+            spans.append(span)
+            weights.append(np.eye(_size(span), dtype=np.float32)[whole - span.start] if exact else
+                           weight_matrix(c - span.start, _size(span), 3))  # fmt: skip
+        found = self.residual(one, spans[0], spans[1], coordinates[one.axis])
+        for axis, matrix in enumerate(weights):
+            found = np.moveaxis(np.tensordot(matrix, found, (1, axis + 1)), 0, axis + 1)
+        return np.moveaxis(found, 0, one.axis)
+
+    def _scattered(self, one: SlicedScan, index: np.ndarray) -> np.ndarray:
+        """r at scattered indices (3, …): by a cubic spline from a lattice around them."""
+        low = [max(int(np.floor(c.min())) - SPLINE_REACH, 0) for c in index]
+        high = [min(int(np.ceil(c.max())) + SPLINE_REACH, n - 1) for c, n in zip(index, one.volume.shape)]
+        parts = max(1, math.ceil(FINER * one.told.ratio))
+        numbers = np.arange((high[one.axis] - low[one.axis]) * parts + 1) / parts + low[one.axis]
+        rows, columns = (slice(low[a], high[a] + 1) for a in one.plane)
+        lattice = self.residual(one, rows, columns, numbers)
+        places = [(index[one.axis] - low[one.axis]) * parts, *(index[a] - low[a] for a in one.plane)]
+        return ndimage.map_coordinates(lattice, np.stack(places), order=3, mode="mirror")
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """See :class:`Representation`."""
+        arrays, places = pack_volumes([s.source for s in self.scans])
+        arrays.update({f"network.{name}": tensor.numpy() for name, tensor in self.weights.tensors.items()})
+        arrays.update({f"added.{n}": s.added for n, s in enumerate(self.scans) if s.base is not s.scan})
+        return arrays, {
+            "volumes": places,
+            "weights": self.weights.described(),
+            "profiles": [s.profile.kind for s in self.scans],
+            "axes": [s.axis for s in self.scans],
+            "plain": [s.plain for s in self.scans],
+        }
+
+    @classmethod
+    def from_state(
+        cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> VolumetricRepresentation:
+        """See :class:`Representation`."""
+        volumes = unpack_volumes(arrays, config["volumes"])
+        scans = [
+            SlicedScan(v, SliceProfile(profile), axis, plain)
+            for v, profile, axis, plain in zip(volumes, config["profiles"], config["axes"], config["plain"])
+        ]
+        for n, one in enumerate(scans):
+            if f"added.{n}" in arrays:
+                one.correct(arrays[f"added.{n}"])
+        return cls(scans, Weights.from_state(config["weights"], arrays), contrasts=contrasts)
+
+
+def _size(span: slice) -> int:
+    return int(span.stop - span.start)
+
+
+def _sizes(*spans: slice) -> list[int]:
+    return [_size(s) for s in spans]

@@ -1,0 +1,58 @@
+"""Settings of CycleINR and its baseline ArSSR; no torch, so that a panel can show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...errors import InputError
+
+
+@dataclass(frozen=True)
+class CycleINRSettings:
+    """How trained weights are used."""
+
+    weights: str = "cycleinr"
+    """Name of shipped weights, a file, or ``self``: go on training them on the volume's own sharp planes."""
+    axis: int = -1
+    """The axis of the input across its slices: 0, 1 or 2 for i, j or k; −1 for the coarsest one."""
+    check: bool = True
+    """Compare with the spline on the input with every second slice left out, and fall back to it where it is better."""
+    train_seconds: float = 60.0
+    """Time for the training on the volume itself, with the weights ``self``."""
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.axis <= 2:
+            raise InputError(f"axis {self.axis} is not valid", "Give 0, 1 or 2, or -1 for the coarsest axis")
+
+
+@dataclass(frozen=True)
+class VolumetricArchitecture:
+    """The network; the defaults are those of the shipped weights."""
+
+    features: int = 32
+    """Channels of the encoder (the paper: 64)."""
+    blocks: int = 2
+    """Residual blocks of the encoder (the paper: 3)."""
+    convolutions: int = 2
+    """3 × 3 × 3 convolutions in each block (the paper: 6)."""
+    latent: int = 32
+    """Length of the latent code of a voxel (the paper: 128)."""
+    width: int = 64
+    """Width of the decoder's layers (the paper: 256)."""
+    layers: int = 5
+    """Fully connected layers of the decoder (the paper: 8); the input is joined again in the middle."""
+    pair: bool = True
+    """The decoder sees the codes and intensities of both slices around a point; else their linear mean, as in the paper."""
+    attention: bool = True
+    """Attention over the 27 nearest latent codes; without it, the network is ArSSR."""
+    told: bool = True
+    """Tell the network the ratio of the spacings and the thickness of the slices."""
+
+
+ARSSR_ARCHITECTURE = VolumetricArchitecture(attention=False)
+PAPER_CYCLEINR = VolumetricArchitecture(
+    features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False
+)
+PAPER_ARSSR = VolumetricArchitecture(
+    features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False, attention=False
+)

@@ -1,0 +1,287 @@
+"""Training examples of CycleINR: blocks of volumes that lost slices, as :mod:`forward_model` describes slices.
+
+Volumes are copied to a scratch folder and read from there block by block, so that the whole set may be larger
+than the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..forward_model import SUBSAMPLES, SliceProfile
+from ..intensity import Scaling, foreground
+from ..interpolate import basis_matrix, cubic_prefilter
+from ..progress import SILENT, Progress
+from ..volume import Volume
+from ..volume_io import read
+from .data import COARSER, SMALLEST_CROP
+
+# slices at the ends of a block whose surroundings the network does not see
+END_SLICES = 2
+# pixels at the edge of a block, likewise
+MARGIN = 3
+# fewer slices along an axis cannot be left out and brought back
+FEWEST_SLICES = 16
+# part of the examples in which the intensities are changed by an exponent
+CHANGED_CONTRAST = 1 / 3
+# volumes with thick slices show anatomy, but only in a plane: they are drawn less often
+THICK_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """What examples are made of."""
+
+    crop: int = 32
+    """Side of the blocks in plane, in pixels."""
+    slices: int = 10
+    """Slices of the coarse blocks."""
+    lowest_scale: float = 1.5
+    """Distances of the slices are drawn from here …"""
+    highest_scale: float = 6.5
+    """… to here, in pixels; half of them whole numbers."""
+    averaged: float = 0.25
+    """Part of the examples whose slices are averages over their thickness; the others are point samples."""
+    targets: int = 12
+    """Fine slices of a block that are compared."""
+    gamma: float = 1.5
+    """Contrast is changed by an exponent between 1 / gamma and gamma in a third of the examples."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.lowest_scale <= self.highest_scale:
+            raise InputError(
+                f"scales from {self.lowest_scale:g} to {self.highest_scale:g} are not valid",
+                "Give numbers from 1 on, the lower one first",
+            )
+        if self.crop < SMALLEST_CROP:
+            raise InputError(f"a crop of {self.crop} pixels is not valid", f"Give {SMALLEST_CROP} or more")
+        if self.slices < 2 * END_SLICES + 2:
+            raise InputError(f"blocks of {self.slices} slices are too thin", f"Give {2 * END_SLICES + 2} or more")
+        if self.gamma < 1:
+            raise InputError(f"gamma {self.gamma:g} is below 1", "Give 1 for no change of contrast")
+        if not 0 <= self.averaged <= 1 or self.targets < 1:
+            raise InputError("averaged must lie between 0 and 1, and targets be at least 1")
+
+
+@dataclass(frozen=True)
+class BlockExample:
+    """A block of coarse slices, and what a spline across them misses.
+
+    Parameters
+    ----------
+    voxels
+        float32, (slices, crop, crop), in units of the foreground's standard deviation.
+    positions
+        Fractional slice numbers of the fine slices, (m,).
+    base, target
+        The spline's values there and the true ones, float32, (m, crop, crop).
+    ratio, thickness
+        See :class:`methods.cycleinr.network.Told`.
+    """
+
+    voxels: np.ndarray
+    positions: np.ndarray
+    base: np.ndarray
+    target: np.ndarray
+    ratio: float
+    thickness: float
+
+
+@dataclass(frozen=True)
+class Pile:
+    """One volume, seen along one of its sharp axes."""
+
+    data: np.ndarray
+    """(slice, row, column), a view of a file. One column: the volume has thick slices, and this is one of them."""
+    inside: np.ndarray
+    """(row, column): how much of the patient lies there."""
+    extent: tuple[int, int]
+    """The first and the last slice with something of the patient."""
+    scaling: Scaling
+    name: str
+
+
+class BlockSet:
+    """All volumes along every axis in which they are sharp.
+
+    Parameters
+    ----------
+    volumes
+        Files, as :func:`volume_io.read` takes them, or volumes.
+    folder
+        Scratch folder; must exist as long as the set is used.
+
+    Raises
+    ------
+    InputError
+        If a volume cannot be read, is constant, or has too few voxels.
+    """
+
+    def __init__(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> None:
+        self.piles: list[Pile] = []
+        weights: list[float] = []
+        for n, given in enumerate(volumes):
+            volume = read(given) if isinstance(given, str) else given
+            piles = piles_of(volume, folder / f"{n}.npy")
+            thick = piles[0].data.shape[2] == 1
+            weights += [(THICK_SHARE if thick else 1.0) * 3 / len(piles)] * len(piles)
+            self.piles += piles
+            progress.update((n + 1) / len(volumes))
+        self._chance = np.array(weights) / np.sum(weights)
+
+    def draw(self, rng: np.random.Generator) -> Pile:
+        """One of the piles; every volume with the same chance, thick ones with less."""
+        return self.piles[rng.choice(len(self.piles), p=self._chance)]
+
+
+def piles_of(volume: Volume, path: Path) -> list[Pile]:
+    """Copy a volume to `path`, and the ways in which slices can be left out of it."""
+    if np.ptp(volume.data) == 0:
+        raise InputError(f"{volume.name} is constant ({volume.data.flat[0]:g})", "Give an image with some contrast")
+    np.save(path, volume.data)
+    data = np.load(path, mmap_mode="r")
+    inside = foreground(volume.data)
+    scaling = Scaling.standard(volume.data)
+    sharp = [a for a in range(3) if volume.spacing[a] <= COARSER * min(volume.spacing)]
+    piles = []
+    for axis in sharp:
+        if data.shape[axis] < FEWEST_SLICES:
+            continue
+        others = [a for a in range(3) if a != axis]
+        if all(a in sharp for a in others):
+            if min(data.shape[a] for a in others) >= SMALLEST_CROP:
+                piles.append(pile(np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0), scaling, volume.name))
+            continue
+        # thick slices: each one is a pile of lines
+        thick = next(a for a in others if a not in sharp)
+        row = next((a for a in others if a in sharp), None)
+        if row is None or data.shape[row] < SMALLEST_CROP:
+            continue
+        area = inside.sum(axis=(axis, row))
+        for number in np.flatnonzero(area >= 0.3 * area.max()):
+            plane = np.take(data, number, axis=thick)
+            seen = np.take(inside, number, axis=thick)
+            if axis > row:
+                plane, seen = plane.T, seen.T
+            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name))
+    if not piles:
+        raise InputError(
+            f"{volume.name} of {' × '.join(map(str, volume.shape))} voxels has no sharp axis to learn from",
+            f"Give volumes with at least {SMALLEST_CROP} × {SMALLEST_CROP} pixels in a sharp plane",
+        )
+    return piles
+
+
+def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str) -> Pile:
+    """A pile, with where the patient (`inside`, (slice, row, column)) is in it."""
+    seen = np.flatnonzero(inside.any(axis=(1, 2)))
+    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name)
+
+
+def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generator) -> BlockExample:
+    """Draw a column of voxels, change it as patients and scanners differ, and leave slices out."""
+    pile = piles.draw(rng)
+    depth, *plane = pile.data.shape
+    size = [min(settings.crop, n) for n in plane]
+    # around a voxel of the patient: columns of air teach nothing
+    shares = pile.inside.ravel() / pile.inside.sum()
+    centre = np.unravel_index(int(rng.choice(len(shares), p=shares)), plane)
+    start = [int(np.clip(c - rng.integers(s), 0, n - s)) for c, s, n in zip(centre, size, plane)]
+    fine = np.array(
+        pile.data[:, start[0] : start[0] + size[0], start[1] : start[1] + size[1]], dtype=np.float32, order="C"
+    )
+    extent = pile.extent
+    for axis in range(3):
+        if rng.random() < 0.5:
+            fine = np.flip(fine, axis)
+            if axis == 0:
+                extent = (depth - 1 - extent[1], depth - 1 - extent[0])
+    if size[1] == 1:
+        fine = np.repeat(fine, settings.crop, 2)
+    if rng.random() < 0.5:
+        fine = fine.transpose(0, 2, 1)
+    fine = np.pad(fine, [(0, 0), *((0, settings.crop - n) for n in fine.shape[1:])], mode="edge")
+    scaling = pile.scaling
+    if rng.random() < CHANGED_CONTRAST:
+        fine, scaling = with_contrast(fine, scaling, settings.gamma ** rng.uniform(-1, 1))
+    scaling = Scaling(
+        scaling.offset + scaling.scale * rng.normal(0, 0.1), scaling.scale * float(np.exp(rng.normal(0, 0.1)))
+    )
+    ratio = float(rng.uniform(settings.lowest_scale, settings.highest_scale))
+    if rng.random() < 0.5:
+        ratio = float(max(2, round(ratio)))
+    thickness = 0.0
+    if rng.random() < settings.averaged:
+        thickness = 1.0 if rng.random() < 0.7 else float(rng.uniform(0.5, 1))
+    return thin_out(scaling.apply(fine), ratio, thickness, extent, settings, rng)
+
+
+def with_contrast(fine: np.ndarray, scaling: Scaling, exponent: float) -> tuple[np.ndarray, Scaling]:
+    """Intensities raised to a power between the darkest values and bright ones; and how they are scaled then."""
+    low = scaling.offset - 3 * scaling.scale
+    span = 6 * scaling.scale
+
+    def bent(values: np.ndarray) -> np.ndarray:
+        above = np.maximum((values - low) / span, 0)
+        return low + span * above**exponent
+
+    centre, right = bent(np.array([scaling.offset, scaling.offset + scaling.scale]))
+    return bent(fine).astype(np.float32), Scaling(float(centre), float(max(right - centre, 1e-6)))
+
+
+def thin_out(
+    fine: np.ndarray,
+    ratio: float,
+    thickness: float,
+    extent: tuple[int, int],
+    settings: BlockSettings,
+    rng: np.random.Generator,
+) -> BlockExample:
+    """Slices at distance `ratio` of a column of fine slices (depth, rows, columns), in scaled intensities.
+
+    The middle of the block lies within `extent`.
+    Beyond the ends of the column its outermost slices are repeated, as the network sees it in use.
+    """
+    depth, count = len(fine), settings.slices
+    length = (count - 1) * ratio
+    lowest, highest = -END_SLICES * ratio, depth - 1 - length + END_SLICES * ratio
+    first = float(np.clip(rng.uniform(*extent) - length / 2, lowest, max(lowest, highest)))
+    if thickness == 0:
+        first = float(round(first))  # whole steps keep measured slices as they are
+    at = first + ratio * np.arange(count)
+    offsets, weights = slice_taps(thickness)
+    seen = sum(w * basis_matrix(at + o * ratio, depth, 3) for o, w in zip(offsets, weights)) @ cubic_prefilter(depth)
+    voxels = np.tensordot(seen.astype(np.float32), fine, 1)
+    numbers = (np.arange(depth) - first) / ratio
+    usable = np.flatnonzero((numbers >= END_SLICES) & (numbers <= count - 1 - END_SLICES))
+    if thickness == 0:  # the spline returns measured slices exactly
+        between = np.abs(numbers[usable] - np.round(numbers[usable])) > 1e-3
+        usable = usable[between] if between.any() else usable
+    chosen = rng.choice(usable, min(settings.targets, len(usable)), replace=False)
+    positions = numbers[chosen]
+    base = np.tensordot(spline_weights(positions, count, thickness), voxels, 1)
+    return BlockExample(
+        np.ascontiguousarray(voxels), positions.astype(np.float32), base, fine[chosen], ratio, thickness
+    )
+
+
+def slice_taps(thickness: float) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (in slices) and weights with which a slice averages over a part `thickness` of its distance to the next."""
+    kernel = SliceProfile("boxcar" if thickness else "none").kernel(1 / SUBSAMPLES)
+    half = len(kernel) // 2
+    return np.arange(-half, half + 1) / SUBSAMPLES * thickness, kernel
+
+
+def spline_weights(positions: np.ndarray, count: int, thickness: float) -> np.ndarray:
+    """Slices → values at fractional slice numbers of the spline whose averages over the slices they are, float32."""
+    if thickness == 0:
+        solve = cubic_prefilter(count)
+    else:
+        numbers = np.arange(count, dtype=np.float64)
+        solve = np.linalg.inv(sum(w * basis_matrix(numbers + o, count, 3) for o, w in zip(*slice_taps(thickness))))
+    return (basis_matrix(positions, count, 3) @ solve).astype(np.float32)

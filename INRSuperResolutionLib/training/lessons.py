@@ -1,0 +1,191 @@
+"""What a network that is trained ahead learns from: slices, or blocks of voxels; examples, predictions, losses."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..device import has_bfloat16
+from ..methods.cycleinr.network import REACH, Told, VolumetricNetwork
+from ..progress import SILENT, Progress
+from ..volume import Volume
+from .blocks import MARGIN, BlockExample, BlockSet, BlockSettings, make_block, spline_weights
+from .data import DataSettings, Example, SliceSet, make_example
+from .denoise import DENOISERS
+
+if TYPE_CHECKING:
+    from ..methods.encoder import SliceNetwork
+    from .loop import TrainingSettings
+
+# the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
+RANGE = 5.0
+
+SetT = TypeVar("SetT")
+ExampleT = TypeVar("ExampleT")
+
+
+class Lessons(ABC, Generic[SetT, ExampleT]):
+    """Examples for one network, and how well it does on them.
+
+    Parameters
+    ----------
+    network
+        On `device`.
+    settings
+        The training's.
+    data
+        What examples are made of.
+    """
+
+    def __init__(self, network: Any, settings: TrainingSettings, data: Any, device: str) -> None:
+        self.network, self.settings, self.data, self.device = network, settings, data, device
+        self._mixed = settings.mixed_precision and has_bfloat16(device)
+
+    @abstractmethod
+    def gather(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> SetT:
+        """Make the volumes ready to draw from, in a scratch folder."""
+
+    @abstractmethod
+    def draw(self, drawn_from: SetT, rng: np.random.Generator) -> ExampleT:
+        """One example."""
+
+    @abstractmethod
+    def loss(self, examples: Sequence[ExampleT]) -> Tensor:
+        """The mean loss of a batch, differentiable."""
+
+    @abstractmethod
+    def errors(self, example: ExampleT) -> tuple[np.ndarray, np.ndarray]:
+        """What spline and network miss of the truth."""
+
+    def autocast(self) -> torch.autocast:
+        """bfloat16 products where the training wants them."""
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self._mixed)
+
+    def _here(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+
+class SliceLessons(Lessons[SliceSet, Example]):
+    """Slices that lost resolution in their plane (NExpR, the coordinate decoder and its baselines)."""
+
+    network: SliceNetwork
+    data: DataSettings
+
+    def gather(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> SliceSet:
+        """See :class:`Lessons`."""
+        return SliceSet(volumes, folder, progress)
+
+    def draw(self, drawn_from: SliceSet, rng: np.random.Generator) -> Example:
+        """See :class:`Lessons`."""
+        return make_example(drawn_from, self.data, rng, self.network.most_points)
+
+    def _predict(self, examples: Sequence[Example]) -> list[Tensor]:
+        """Restored crops, float32."""
+        slices = torch.from_numpy(np.stack([e.slice for e in examples]))[:, None]
+        scale = torch.tensor([e.scale for e in examples])
+        found = []
+        with self.autocast():
+            x = slices.to(self.device).contiguous(memory_format=torch.channels_last)
+            codes = self.network.encode(x, scale.to(self.device))
+            for example, code in zip(examples, codes):
+                residual = self.network.residual(code, self._here(example.rows), self._here(example.columns))
+                found.append(self._here(example.base) + residual)
+        return found
+
+    def loss(self, examples: Sequence[Example]) -> Tensor:
+        """L1 + λ ‖prediction − D(truth)‖² (Van Veen et al., section 3.1), images in units of their range."""
+        total = torch.zeros((), device=self.device)
+        for example, found in zip(examples, self._predict(examples)):
+            total = total + (found - self._here(example.target)).abs().mean()
+            if self.settings.denoise_weight:
+                smooth = DENOISERS[self.settings.denoiser](example.target / RANGE, self.settings.denoise_sigma)
+                difference = found / RANGE - self._here(smooth)
+                total = total + RANGE * self.settings.denoise_weight * difference.square().mean()
+        return total / len(examples)
+
+    def errors(self, example: Example) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`Lessons`."""
+        return example.base - example.target, self._predict([example])[0].cpu().numpy() - example.target
+
+
+class BlockLessons(Lessons[BlockSet, BlockExample]):
+    """Blocks of voxels that lost slices (CycleINR and ArSSR)."""
+
+    network: VolumetricNetwork
+    data: BlockSettings
+
+    def gather(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> BlockSet:
+        """See :class:`Lessons`."""
+        return BlockSet(volumes, folder, progress)
+
+    def draw(self, drawn_from: BlockSet, rng: np.random.Generator) -> BlockExample:
+        """See :class:`Lessons`."""
+        return make_block(drawn_from, self.data, rng)
+
+    def loss(self, examples: Sequence[BlockExample]) -> Tensor:
+        """L1 of the fine slices + λ · cycle loss (Fang et al., Eq. 9); the cycle is run for one example."""
+        codes = self._encode(examples)
+        parts = []
+        for example, code in zip(examples, codes):
+            found = self._restore(code, example, example.positions, example.base)
+            parts.append((found - inner(self._here(example.target))).abs().mean())
+        total = torch.stack(parts).mean()
+        points = [n for n, e in enumerate(examples) if e.thickness == 0]
+        if self.settings.cycle_weight and points:
+            total = total + self.settings.cycle_weight * self._cycle(examples[points[0]], codes[points[0]])
+        return total
+
+    def errors(self, example: BlockExample) -> tuple[np.ndarray, np.ndarray]:
+        """See :class:`Lessons`."""
+        with torch.no_grad():
+            found = self._restore(self._encode([example])[0], example, example.positions, example.base)
+        target = inner(example.target)
+        return inner(example.base) - target, found.cpu().numpy() - target
+
+    def _encode(self, examples: Sequence[BlockExample]) -> Tensor:
+        told = [Told(e.ratio, e.thickness) for e in examples]
+        with self.autocast():
+            return self.network.encode(self._here(np.stack([e.voxels for e in examples])), told)
+
+    def _restore(self, code: Tensor, example: BlockExample, positions: np.ndarray, base: np.ndarray) -> Tensor:
+        """Slices at `positions`, without the edge of the block."""
+        cut = MARGIN - REACH
+        with self.autocast():
+            found = self.network.decode(
+                code[:, cut:-cut, cut:-cut], self._here(positions), Told(example.ratio, example.thickness)
+            )
+        return self._here(inner(base)) + found
+
+    def _cycle(self, example: BlockExample, code: Tensor) -> Tensor:
+        """Slices between the given ones are made, and from them the given ones again (Fang et al., Eq. 6 and 7).
+
+        The paper encodes all fine slices again. Here it is as many as there were, half a slice on, so that all
+        that the way back sees is made, and the second encoding costs no more than the first.
+        """
+        count = len(example.voxels)
+        between = np.arange(count - 1) + 0.5
+        base = np.tensordot(spline_weights(between, count, 0.0), example.voxels, 1)
+        made = self._restore(code, example, between.astype(np.float32), base)
+        told = Told(example.ratio, 0.0)
+        with self.autocast():
+            codes = self.network.encode(made[None], [told])[0]
+            back = np.arange(END, count - 2 - END) + 0.5
+            residual = self.network.decode(codes, self._here(back.astype(np.float32)), told)
+        spline = torch.tensordot(self._here(spline_weights(back, count - 1, 0.0)), made, 1)
+        given = inner(self._here(example.voxels))[END + 1 : count - 1 - END]
+        return (spline[:, REACH:-REACH, REACH:-REACH] + residual - given[:, REACH:-REACH, REACH:-REACH]).abs().mean()
+
+
+# slices of the way back that lie too near the ends of the block
+END = 2
+
+
+def inner(block):  # type: ignore[no-untyped-def]  # an array or a tensor
+    """A block of voxels without its edge in plane, which the network has not seen the surroundings of."""
+    return block[..., MARGIN:-MARGIN, MARGIN:-MARGIN]

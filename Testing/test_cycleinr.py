@@ -1,0 +1,310 @@
+"""CycleINR and ArSSR: the network, its examples, and whole volumes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from phantoms import oblique, phantom
+from tinynetworks import BLOCKS, VOLUMETRIC, blobs, random_weights, small, training
+
+import INRSuperResolutionLib as inrsr
+from INRSuperResolutionLib import InputError, Volume, write
+from INRSuperResolutionLib.intensity import Scaling
+from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.methods.cycleinr import representation
+from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
+from INRSuperResolutionLib.progress import Progress
+from INRSuperResolutionLib.training.blocks import BlockSet, BlockSettings, make_block, thin_out
+from INRSuperResolutionLib.training.loop import TrainingSettings
+
+TOLD = Told(3.0, 0.0)
+
+
+@pytest.fixture(params=VOLUMETRIC)
+def method(request) -> str:
+    return request.param
+
+
+def random_network(method: str, seed=0, **changes) -> VolumetricNetwork:
+    torch.manual_seed(seed)
+    network = VolumetricNetwork(small(method, **changes))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_(0, 0.1)
+    return network
+
+
+@pytest.fixture
+def fitted(method, tmp_path):
+    """A function of an untrained network, whose residual is not small."""
+
+    def fit(volume, **options):
+        weights = random_weights(method, tmp_path / "w.safetensors")
+        settings = {"weights": str(weights), "check": False}
+        return inrsr.fit(method, [volume], settings=settings, device="cpu", **options)
+
+    return fit
+
+
+@pytest.mark.parametrize("pair", [True, False])
+def test_the_residual_is_continuous_between_slices_and_nothing_on_them(method, pair):
+    """Also in the middle between two slices, where other codes become the nearest ones."""
+    network = random_network(method, pair=pair)
+    with torch.inference_mode():
+        codes = network.encode(torch.randn(1, 9, 8, 9), [TOLD])[0]
+        at = torch.tensor([2.5 - 1e-4, 2.5 + 1e-4, 3 - 1e-4, 3 + 1e-4, 2.3, 2.7])
+        low, high, before, after, one, other = network.decode(codes, at, TOLD)
+        on = network.decode(codes, torch.arange(9.0), TOLD)
+    size = float((one - other).abs().mean())
+    assert size > 1e-3, "the phantom residual must be seen"
+    assert float((low - high).abs().max()) < 0.02 * size
+    assert float((before - after).abs().max()) < 0.02 * size
+    assert (on == 0).all()
+
+
+def test_attention_looks_at_27_codes():
+    """The value between two slices changes with the codes around it, and with no others."""
+    network = random_network("cycleinr", pair=False)
+    codes = torch.randn(8, 7, 7, 7)
+    at = torch.tensor([3.2])
+    with torch.inference_mode():
+        before = network.decode(codes, at, TOLD)[0, 2, 2]
+        changed = torch.zeros(8, 7, 7, dtype=torch.bool)
+        for place in np.ndindex(8, 7, 7):
+            other = codes.clone()
+            other[place] += 3
+            changed[place] = bool(network.decode(other, at, TOLD)[0, 2, 2] != before)
+    wanted = torch.zeros_like(changed)
+    wanted[2:5, 2:5, 2:5] = True  # 3.2 is nearest to slice 3; row 2 of the result is row 2 + REACH of the codes
+    assert REACH == 1
+    assert torch.equal(changed, wanted)
+
+
+def test_attention_starts_as_none():
+    """So that the training with attention can go on from the one without."""
+    torch.manual_seed(0)
+    plain = VolumetricNetwork(small("arssr"))
+    attentive = VolumetricNetwork(small("cycleinr"))
+    with torch.no_grad():
+        plain.last.weight.normal_()
+    attentive.load_state_dict({**attentive.state_dict(), **plain.state_dict()})
+    codes, at = torch.randn(6, 6, 6, 7), torch.tensor([1.3, 2.8])
+    torch.testing.assert_close(attentive.decode(codes, at, TOLD), plain.decode(codes, at, TOLD))
+
+
+def test_gradients_reach_every_parameter(method):
+    network = random_network(method)
+    codes = network.encode(torch.randn(1, 6, 8, 8), [TOLD])[0]
+    network.decode(codes, torch.tensor([1.4, 3.3]), TOLD).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None and float(parameter.grad.abs().sum()) > 0, name
+
+
+@pytest.mark.parametrize(("ratio", "thickness"), [(2.0, 0.0), (3.0, 0.0), (2.6, 0.0), (3.0, 1.0), (2.5, 0.7)])
+def test_examples_are_not_shifted(ratio, thickness):
+    """A slow wave along the slices is the same before and after; a shift would show in its slope."""
+    z = np.arange(120)
+    wave = np.sin(2 * np.pi * z / 40).astype(np.float32)
+    fine = np.broadcast_to(wave[:, None, None], (120, 16, 16)).copy()
+    settings = BlockSettings(crop=16, slices=12, targets=40)
+    example = thin_out(fine, ratio, thickness, (50, 70), settings, np.random.default_rng(0))
+    error = (example.base - example.target)[:, 3, 4]
+    slope = np.gradient(wave)
+    where = np.array([int(np.argmin(np.abs(wave - t))) for t in example.target[:, 3, 4]])
+    assert np.abs(error).max() < 0.02
+    assert abs(float(error @ slope[where]) / float(slope[where] @ slope[where])) < 0.05  # fine slices
+
+
+def test_slices_that_are_left_out_stay_as_they_are():
+    """With point samples a whole number of slices apart, the coarse slices are fine ones to the bit."""
+    fine = np.random.default_rng(0).random((60, 16, 16)).astype(np.float32)
+    example = thin_out(fine, 3.0, 0.0, (20, 40), BLOCKS, np.random.default_rng(1))
+    for coarse in example.voxels[2:-2]:
+        assert np.abs(fine - coarse).max(axis=(1, 2)).min() < 1e-5
+
+
+def test_sets_hold_every_sharp_axis(tmp_path):
+    write(blobs((40, 36, 34)).replace(affine=np.eye(4)), tmp_path / "isotropic.nii.gz")
+    write(blobs((40, 36, 6)), tmp_path / "thick.nii.gz")
+    both = BlockSet([str(tmp_path / "isotropic.nii.gz"), str(tmp_path / "thick.nii.gz")], tmp_path)
+    shapes = [p.data.shape for p in both.piles]
+    assert shapes[:3] == [(40, 36, 34), (36, 40, 34), (34, 40, 36)]
+    assert set(shapes[3:]) == {(40, 36, 1), (36, 40, 1)}  # thick slices, one by one
+    for n in range(30):
+        example = make_block(both, BLOCKS, np.random.default_rng(n))
+        assert example.voxels.shape == (7, 16, 16)
+        assert example.base.shape == example.target.shape == (len(example.positions), 16, 16)
+        assert example.positions.min() >= 2 and example.positions.max() <= 4
+        assert all(np.isfinite(a).all() for a in (example.voxels, example.base, example.target))
+    with pytest.raises(InputError, match="no sharp axis"):
+        BlockSet([blobs((12, 12, 4))], tmp_path)
+
+
+def test_the_cycle_loss_is_part_of_the_training(tmp_path):
+    settings = TrainingSettings(batch=2, warmup=1, mixed_precision=False)
+    losses = []
+    for weight in (0.0, 1.0):
+        made = training(
+            "cycleinr",
+            tmp_path,
+            settings=TrainingSettings(**{**settings.__dict__, "cycle_weight": weight}),
+            steps=1,
+        )
+        made.run()
+        losses.append(made.log[-1]["loss"])
+    assert losses[1] > losses[0]
+
+
+def test_point_samples_come_back(fitted):
+    volume = phantom((18, 20, 9), oblique((1, 1, 3.0)))
+    made = fitted(volume)
+    np.testing.assert_allclose(made.sample(volume.grid)[0].data, volume.data, atol=1e-3 * np.ptp(volume.data))
+    between = made.sample(volume.grid.scaled((1, 1, 3)))[0].data
+    spline = resample(volume, volume.grid.scaled((1, 1, 3))).data
+    assert np.abs(between - spline).max() > 0.01 * np.ptp(volume.data), "the network is seen between the slices"
+    np.testing.assert_allclose(between[:, :, 1::3], volume.data, atol=1e-3 * np.ptp(volume.data))
+
+
+def test_averages_come_back(fitted):
+    volume = phantom((18, 20, 9), np.diag([1, 1, 3.0, 1]))
+    made = fitted(volume, slice_profile="boxcar")
+    fine = made.sample(volume.grid.scaled((1, 1, 9)))[0].data
+    back = fine.reshape(18, 20, 9, 9).mean(-1)
+    spline = resample(volume, volume.grid.scaled((1, 1, 9))).data.reshape(18, 20, 9, 9).mean(-1)
+    error, plain = (np.abs(v - volume.data)[:, :, 1:-1].mean() for v in (back, spline))
+    assert error < 0.5 * plain + 2e-3 * np.ptp(volume.data)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_any_axis_may_be_the_thick_one(fitted, axis):
+    """The same volume turned gives the same result turned."""
+    spacing = [1.0, 1.0, 1.0]
+    spacing[axis] = 3.0
+    turned = blobs((20, 18, 8), seed=3)
+    data = np.moveaxis(turned.data, 2, axis)
+    volume = Volume(data, np.diag([*spacing, 1.0]))
+    made = fitted(volume).sample(volume.grid.isotropic())[0].data
+    upright = Volume(turned.data, np.diag([1, 1, 3.0, 1]))
+    wanted = fitted(upright).sample(upright.grid.isotropic())[0].data
+    np.testing.assert_allclose(np.moveaxis(made, axis, 2), wanted, atol=1e-4 * np.ptp(data))
+
+
+@pytest.mark.parametrize("factor", [2.37, 3.0])
+def test_tiles_do_not_show(fitted, monkeypatch, factor):
+    volume = blobs((60, 54, 12))
+    grid = volume.grid.scaled((1, 1, factor))
+    whole = fitted(volume).sample(grid)[0].data
+    made = fitted(volume)
+    monkeypatch.setattr(representation, "TILE_SLICES", 5)
+    monkeypatch.setattr(made, "side", lambda depth: 17)
+    assert len(list(made.tiles(grid))) > 20
+    np.testing.assert_allclose(made.sample(grid)[0].data, whole, atol=1e-4 * np.ptp(volume.data))
+
+
+def test_other_pixels_and_oblique_grids_show_the_same_function(fitted):
+    volume = blobs((40, 44, 9), seed=2)
+    made = fitted(volume)
+    fine = made.sample(volume.grid.scaled((2, 2, 4)))[0]
+    straight = volume.grid.scaled((1, 1, 4)).crop((slice(8, 30), slice(8, 30), slice(8, 28)))
+    turned = straight.affine.copy()
+    turned[:3, :3] = turned[:3, :3] @ np.array([[1, 2e-5, 0], [-2e-5, 1, 0], [0, 0, 1.0]])
+    direct, slanted = (made.sample(g)[0].data for g in (straight, inrsr.Grid(straight.shape, turned)))
+    # an untrained network's residual is as rough as can be
+    rough = (direct - resample(volume, straight).data).std()
+    for other in (slanted, resample(fine, straight).data):
+        assert np.sqrt(np.mean((direct - other) ** 2)) < 0.2 * rough
+
+
+def test_saved_and_loaded(fitted, tmp_path):
+    volume = phantom((16, 18, 7), oblique((1, 1, 3.0)))
+    for profile in ("none", "boxcar"):
+        made = fitted(volume, slice_profile=profile)
+        made.save(tmp_path / "a.inr")
+        loaded = inrsr.load(tmp_path / "a.inr")
+        grid = volume.grid.scaled((1, 1, 2))
+        np.testing.assert_array_equal(loaded.sample(grid)[0].data, made.sample(grid)[0].data)
+        assert loaded.provenance == made.provenance
+
+
+def test_constant_in_constant_out(fitted):
+    volume = Volume(np.full((20, 18, 6), 37.5), np.diag([1, 1, 3, 1.0]))
+    np.testing.assert_allclose(fitted(volume).sample(volume.grid.scaled((1, 1, 2.5)))[0].data, 37.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("slices", [1, 2])
+def test_few_slices_are_fine(fitted, slices):
+    volume = blobs((24, 20, slices))
+    found = fitted(volume).sample(volume.grid.scaled((1, 1, 2)))[0].data
+    assert found.shape == (24, 20, 2 * slices) and np.isfinite(found).all()
+
+
+def test_uneven_slices_are_made_even_first(fitted):
+    volume = blobs((20, 18, 6))
+    uneven = volume.replace(slice_positions=np.array([0, 1, 2, 3.5, 5, 6.5]))
+    found = fitted(uneven).sample(uneven.grid.isotropic())[0]
+    assert np.isfinite(found.data).all() and found.shape[2] > 20
+
+
+def test_falls_back_to_the_spline_where_the_network_would_lose(method, tmp_path):
+    weights = random_weights(method, tmp_path / "w.safetensors")  # random: certain to lose
+    volume, events = blobs((40, 44, 12)), []
+    made = inrsr.fit(method, [volume], settings={"weights": str(weights)}, progress=events.append)
+    assert any("the spline is used instead" in str(e.get("message")) for e in events)
+    grid = volume.grid.scaled((1, 1, 3))
+    np.testing.assert_allclose(
+        made.sample(grid)[0].data, np.maximum(resample(volume, grid).data, volume.data.min()), atol=1e-3
+    )
+
+
+def test_what_was_not_foreseen_is_warned_of(method, tmp_path):
+    training(method, tmp_path, steps=1).run()  # slices up to 3 pixels apart
+    settings = {"weights": str(tmp_path / "w.safetensors"), "check": False}
+    volume, events = blobs((20, 20, 6)), []  # 4 pixels apart
+    made = inrsr.fit(method, [volume], settings=settings, progress=events.append)
+    assert any("4.0 pixels apart" in str(e.get("message")) for e in events)
+    for factor in (4, 9):
+        events.clear()
+        made.sample(volume.grid.scaled((1, 1, factor)), Progress(events.append))
+        assert any("1 to 8 times" in str(e.get("message")) for e in events) is (factor == 9)
+
+
+def test_weights_self_learn_from_the_volume(method, inrsr, tmp_path, monkeypatch):
+    """The shipped weights go on learning on the input; without any that can be found, exit code 5."""
+    volume = blobs((40, 36, 6))
+    random_weights(method, tmp_path / f"{method}.safetensors")
+    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    import hashlib
+
+    sums = {method: hashlib.sha256((tmp_path / f"{method}.safetensors").read_bytes()).hexdigest()}
+    (tmp_path / "checksums.json").write_text(json.dumps(sums))
+    import INRSuperResolutionLib as lib
+
+    settings = {"weights": "self", "train_seconds": 2.0, "check": False}
+    made = lib.fit(method, [volume], settings=settings)
+    assert made.provenance["steps"] >= 1
+    assert made.provenance["weights"]["sha256"] != sums[method]
+    assert made.sample(volume.grid.isotropic())[0].shape == (40, 36, 24)
+
+
+def test_through_the_command_line(method, inrsr, tmp_path):
+    weights = random_weights(method, tmp_path / "w.safetensors")
+    write(blobs((20, 24, 6)), tmp_path / "in.nii.gz")
+    arguments = ("--weights", weights, "--set", "check=false", "--report", tmp_path / "r.json")
+    done = inrsr("upscale", method, tmp_path / "in.nii.gz", "--output", tmp_path / "o.nii.gz", *arguments)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["outputs"][0]["shape"] == [20, 24, 24]
+    assert report["slice_profile"] == ["none"]
+    assert report["parameters"] > 0
+
+
+def test_scaled_contrast_keeps_the_foreground_apart():
+    from INRSuperResolutionLib.training.blocks import with_contrast
+
+    values = np.linspace(0, 100, 11, dtype=np.float32)
+    bent, scaling = with_contrast(values, Scaling(50, 20), 1.3)
+    assert (np.diff(bent) > 0).all()
+    assert bent[0] <= scaling.offset <= bent[-1]
