@@ -135,8 +135,9 @@ class Tiles:
         v = 1 - w
         torch.mul(v, fine[0], out=out)
         out.addcmul_(w, fine[1])
-        out.addcmul_(v - v**3, coarse[0], value=-1 / 6)
-        out.addcmul_(w - w**3, coarse[1], value=-1 / 6)
+        # (v − v³) M_n + (w − w³) M_{n+1} = v w ((1 + v) M_n + (1 + w) M_{n+1})
+        both = torch.addcmul((v + 1).mul_(coarse[0]), w + 1, coarse[1])
+        out.addcmul_(v.mul_(w), both, value=-1 / 6)
 
     def _slots_of(self, key: Tensor) -> Tensor:
         slot = self._slots.index_select(0, key)
@@ -225,18 +226,17 @@ def spline_of(atlas: Tensor, y: Tensor, x: Tensor, top: Tensor, left: Tensor) ->
 def _pairs(position: Tensor, tile: Tensor, side: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """The weight of the first pair of four knots, and where to look up either pair, from −1 to 1 over the atlas."""
     base = torch.floor(position)
-    t = position - base
-    s = 1 - t
-    t3 = t**3
-    last = t3 / 6
-    # first and second knot together
-    first = s**3 / 6
-    second = (t3 / 2).addcmul_(t, t, value=-1).add_(2 / 3)
-    weight = first + second
+    t = position.sub_(base)
+    square = t * t
+    last = square * t
+    # the second knot's, and that of the first and the second together
+    second = torch.add(last * 0.5, square, alpha=-1).add_(2 / 3)
+    weight = torch.add(last / 3, square, alpha=-0.5).sub_(t, alpha=0.5).add_(5 / 6)
+    last *= 1 / 6
     start = base.add_(tile, alpha=side).sub_(1)
     factor = 2 / (size - 1)
-    one = (start + second / weight).mul_(factor).sub_(1)
-    two = (start.add_(2) + last / (1 - weight)).mul_(factor).sub_(1)
+    one = second.div_(weight).add_(start).mul_(factor).sub_(1)
+    two = last.div_(1 - weight).add_(start).mul_(factor).add_(2 * factor - 1)
     return weight, one, two
 
 
