@@ -67,9 +67,11 @@ def memory() -> int:
 
 
 def set_view(node, orientation, volume, logic) -> None:
-    """Orientation and a field of view that fits the volume."""
+    """Orientation (axial and sagittal: the volume's own planes) and a field of view that fits the volume."""
     node.SetOrientation("Axial" if orientation == "oblique" else orientation.capitalize())
     node.SetDimensions(*SIZE, 1)
+    if orientation != "oblique":
+        node.RotateToVolumePlane(volume)
     logic.FitSliceToAll(*SIZE)
     if orientation == "oblique":
         turn = vtk.vtkTransform()

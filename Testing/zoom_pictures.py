@@ -26,7 +26,7 @@ SIDE = 320
 GAP = 4
 # pixels of the screen to a voxel at 1×
 PIXELS = SIDE / 182
-FOLD = (50.0, 62.0, 128.0)
+FOLD = (52.0, 92.0, 66.0)
 
 
 def picture(logic) -> np.ndarray:

@@ -28,7 +28,7 @@ from .raster import REACH, Basis, functions
 # knots to a pixel
 FINER = 12
 # tiles that are kept, about 6 kB each
-MOST_TILES = 40_000
+MOST_TILES = 60_000
 FIRST_TILES = 2_000
 # tiles in a row of the atlas
 TILES_ACROSS = 64
