@@ -2,14 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Union
+from typing import Annotated, ClassVar, Union
 
 import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -25,10 +25,10 @@ if str(Path(__file__).resolve().parent) not in sys.path:
 from INRSuperResolutionModule.inputs import InputProblem, Request
 from INRSuperResolutionModule.panel import Panel
 from INRSuperResolutionModule.process import WorkerProcess
-from INRSuperResolutionModule.results import representationOf, segmentationWith
+from INRSuperResolutionModule.results import inputIDsOf, representationOf, segmentationWith
 from INRSuperResolutionModule.run import Run, RunQueue, State
 from INRSuperResolutionModule.segmentations import isLabelMap
-from INRSuperResolutionModule.sequences import makeSequence
+from INRSuperResolutionModule.sequences import SequenceRuns
 from INRSuperResolutionModule.zoompanel import ZoomPanel
 
 from INRSuperResolutionLib.methods import METHODS
@@ -67,19 +67,24 @@ class INRSuperResolutionParameterNode:
     region: slicer.vtkMRMLMarkupsROINode
     likeVolume: slicer.vtkMRMLScalarVolumeNode
     outputVolume: slicer.vtkMRMLScalarVolumeNode
+    result: slicer.vtkMRMLScalarVolumeNode
+    """The result to compare and to sample again."""
     method: str = ""
     preset: str = ""
     settings: str = "{}"
     outputMode: str = "isotropic"
-    spacing: float = 1.0
-    factor: float = 2.0
+    # the wrapper takes the limits of a bound box from here, and sets none otherwise
+    spacing: Annotated[float, WithinRange(0.1, 20.0)] = 1.0
+    factor: Annotated[float, WithinRange(1.0, 16.0)] = 2.0
     segmentationOutput: str = "auto"
     """yes, no, or auto: when a segmentation is given."""
     device: str = "auto"
     sliceProfile: str = "auto"
     register: bool = False
-    seed: int = 0
-    limitMinutes: float = 0.0
+    wholeSequence: bool = False
+    """All time points, if the volume is one of a sequence."""
+    seed: Annotated[int, WithinRange(0, 999999)] = 0
+    limitMinutes: Annotated[float, WithinRange(0.0, 600.0)] = 0.0
 
 
 class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -100,9 +105,10 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.settingsForm = self.ui.settingsWidget.layout()
         for selector in (
             self.ui.inputSelector, self.ui.segmentationSelector, self.ui.regionSelector, self.ui.likeSelector,
-            self.ui.outputSelector, self.ui.zoomSelector,
+            self.ui.outputSelector, self.ui.resultSelector, self.ui.zoomSelector,
         ):  # fmt: skip
             selector.setMRMLScene(slicer.mrmlScene)
+        self.ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", "INRSuperResolution.Method")
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.zoomPanel = ZoomPanel(self.ui)
@@ -158,7 +164,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.panel.setParameters(node)
 
 
-class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
+class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
     """Runs from Python, with or without the panel.
 
     Example::
@@ -169,7 +175,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
     """
 
     def __init__(self, makeProcess=WorkerProcess):
-        super().__init__()
+        ScriptedLoadableModuleLogic.__init__(self)
+        VTKObservationMixin.__init__(self)
         self.listeners = []
         self.queue = RunQueue(self._tellListeners, makeProcess)
         scene = slicer.mrmlScene
@@ -190,10 +197,9 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
         keeper = representationOf(result)
         if keeper is None:
             raise ValueError(f"{result.GetName()} has no representation in the scene")
-        inputIDs = (result.GetAttribute("INRSuperResolution.InputIDs") or "").split()
         segmentation = segmentationWith(result)
         request = Request(
-            inputIDs=inputIDs,
+            inputIDs=inputIDsOf(result),
             method=result.GetAttribute("INRSuperResolution.Method"),
             representationID=keeper.GetID(),
             segmentationID=segmentation.GetID() if segmentation is not None else None,
@@ -237,33 +243,28 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
             raise RuntimeError(f"{run.message} {run.advice}".strip())
         return run.nodes
 
+    def startSequence(self, request: Request, onFinished=None) -> SequenceRuns:
+        """Start a run for every item of a sequence, the first input of `request`; returns at once.
+
+        The scene changes only when all have succeeded; if one fails or is cancelled, the others are stopped.
+        """
+        return SequenceRuns(self.start, self.queue.cancel, request, METHODS[request.method].title, onFinished)
+
     def processSequence(self, sequence, method: str, *, segmentation=None, **choices):
         """As `process` for every volume of a sequence node, one after the other; returns the new sequence node.
 
         A segmentation guides every frame alike; none comes out.
-        The scene changes only when all have succeeded; if one fails, the others are stopped.
         """
-        loop = qt.QEventLoop()
-        runs = []
-
-        def onFinished(run):
-            if run.state is not State.DONE:
-                for other in runs:
-                    self.queue.cancel(other)
-            if len(runs) == sequence.GetNumberOfDataNodes() and all(r.isEnded for r in runs):
-                loop.quit()
-
         if segmentation is not None:
             choices["segmentationID"] = segmentation.GetID()
+        loop = qt.QEventLoop()
         request = Request(inputIDs=[sequence.GetID()], method=method, **choices)
-        for frame in range(sequence.GetNumberOfDataNodes()):
-            runs.append(self.start(request.replace(frame=frame), onFinished))
-        loop.exec_()
-        failed = next((r for r in runs if r.state is State.FAILED), None)
-        failed = failed or next((r for r in runs if r.state is not State.DONE), None)
-        if failed is not None:
-            raise RuntimeError(f"{failed.message} {failed.advice}".strip())
-        return makeSequence(sequence, runs, METHODS[method].title)
+        runs = self.startSequence(request, lambda _runs: loop.quit())
+        if runs.node is None and runs.failed is None:
+            loop.exec_()
+        if runs.failed is not None:
+            raise RuntimeError(f"{runs.failed.message} {runs.failed.advice}".strip())
+        return runs.node
 
     def close(self):
         """End all runs and stop listening to the scene."""
@@ -284,17 +285,28 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic):
 
 
 class INRSuperResolutionTest(ScriptedLoadableModuleTest):
-    """The self test; runs in Slicer's self-test runner and in SlicerHost alike."""
+    """The self test; runs in Slicer's self-test runner, its CTest entry and SlicerHost alike.
+
+    The CTest entry collects the methods `test_…` as unittest does, the self-test runner calls `runTest`: each must end
+    with the marker that CMakeLists.txt asks for, because Slicer ends with 0 also when it has run nothing.
+    """
+
+    passed: ClassVar[set[str]] = set()
+    names: ClassVar[tuple[str, ...]] = ("test_LinearKeepsGeometry", "test_CancelLeavesTheSceneAsItWas")
 
     def setUp(self):
         slicer.mrmlScene.Clear()
 
     def runTest(self):
-        self.setUp()
-        self.test_LinearKeepsGeometry()
-        self.setUp()
-        self.test_CancelLeavesTheSceneAsItWas()
-        self.delayDisplay("INRSuperResolution: self test passed")
+        for name in self.names:
+            self.setUp()
+            getattr(self, name)()
+
+    def tellPassed(self, name):
+        """Print the marker once all tests have passed."""
+        self.passed.add(name)
+        if self.passed.issuperset(self.names):
+            print("INRSuperResolution: self test passed", flush=True)
 
     def test_LinearKeepsGeometry(self):
         import numpy as np
@@ -306,6 +318,7 @@ class INRSuperResolutionTest(ScriptedLoadableModuleTest):
         self.assertEqual(result.GetImageData().GetDimensions(), (16, 20, 24))
         self.assertTrue(np.allclose(result.GetSpacing(), 1.0))
         logic.close()
+        self.tellPassed("test_LinearKeepsGeometry")
 
     def test_CancelLeavesTheSceneAsItWas(self):
         import numpy as np
@@ -318,6 +331,7 @@ class INRSuperResolutionTest(ScriptedLoadableModuleTest):
             logic.process(volume, "cubic")
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), count)
         logic.close()
+        self.tellPassed("test_CancelLeavesTheSceneAsItWas")
 
 
 __all__ = [

@@ -153,13 +153,15 @@ def make_parser() -> Parser:
         "--methods",
         nargs="+",
         metavar="METHOD",
-        help="fit: networks of the paper to measure (default: multicontrast); seco: networks (default: all)",
+        help="fit: networks of the paper to measure (default: multicontrast); seco, cycleinr: methods (default: all)",
     )
-    benchmark.add_argument("--tables", nargs="+", metavar="TABLE", help="seco: the tables to make (default: all)")
+    benchmark.add_argument(
+        "--tables", nargs="+", metavar="TABLE", help="seco, cycleinr: the tables to make (default: all)"
+    )
     benchmark.add_argument(
         "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"
     )
-    benchmark.add_argument("--output", metavar="FOLDER", help="seco: where to draw the pictures")
+    benchmark.add_argument("--output", metavar="FOLDER", help="seco, cycleinr: where to draw the pictures")
     benchmark.add_argument("--json", action="store_true")
     add_debug(benchmark)
     benchmark.set_defaults(run=run_benchmark)

@@ -17,6 +17,7 @@ from .errors import InputError, MissingError, OutOfMemory
 from .forward_model import SliceProfile
 from .grid import Grid
 from .job import Job
+from .memory import available_memory
 from .methods import METHODS, FitContext, get_method, load_representation
 from .metrics import consistency, kspace_consistency
 from .progress import Event, Progress
@@ -355,16 +356,6 @@ def check_memory(grids: Sequence[Grid]) -> None:
             f"a result of {shape} voxels needs about {needed / 2**30:.1f} GB, {free / 2**30:.1f} GB are free",
             "Choose a coarser spacing or a smaller region",
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that can be had without swapping; None where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            fields = dict(line.split(":", 1) for line in lines)
-        return int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def peak_memory_mb() -> float | None:

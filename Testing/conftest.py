@@ -40,6 +40,7 @@ def slicer(host, tmp_path, monkeypatch):
 
     host.load_module()
     slicer.mrmlScene.Clear()
+    host.layout_manager.node()  # as in Slicer, there is one from the start
     monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))
     return slicer
 

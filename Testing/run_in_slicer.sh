@@ -7,9 +7,9 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 code=0
 "$SLICER" --testing --no-splash --no-main-window --additional-module-paths "$PWD/INRSuperResolution" \
-  --python-code "import slicer; slicer.util.selectModule('INRSuperResolution') if slicer.util.mainWindow() else None; import unittest; from INRSuperResolution import INRSuperResolutionTest as T; r = unittest.TextTestRunner().run(T('runTest')); print('INRSuperResolution:', 'PASSED' if r.wasSuccessful() else 'FAILED', flush=True); slicer.util.exit(0 if r.wasSuccessful() else 1)" \
+  --python-code "import slicer, unittest; from INRSuperResolution import INRSuperResolutionTest as T; r = unittest.TextTestRunner().run(unittest.defaultTestLoader.loadTestsFromTestCase(T)); slicer.util.exit(0 if r.wasSuccessful() else 1)" \
   2>&1 | tee "$log" || code=$?
 # Slicer ends with 0 also when it has run nothing, so only the marker counts
-grep -q "INRSuperResolution: PASSED" "$log" && exit "$code"
+grep -q "INRSuperResolution: self test passed" "$log" && exit "$code"
 echo "the self test did not pass" >&2
 exit 1

@@ -192,6 +192,21 @@ def test_any_axis_may_be_the_thick_one(fitted, axis):
     np.testing.assert_allclose(np.moveaxis(made, axis, 2), wanted, atol=1e-4 * np.ptp(data))
 
 
+def test_averaged_over_flips_a_mirrored_volume_gives_the_mirrored_result(method, tmp_path):
+    weights = str(random_weights(method, tmp_path / "w.safetensors"))
+    volume = blobs((20, 18, 8))
+    settings = {"weights": weights, "check": False, "average_flips": True}
+    grid = volume.grid.scaled((1, 1, 3))
+
+    def restored(data):
+        return inrsr.fit(method, [volume.replace(data=data)], settings=settings).sample(grid)[0].data
+
+    made = restored(volume.data)
+    for axis in range(3):
+        mirrored = np.flip(restored(np.flip(volume.data, axis)), axis)
+        np.testing.assert_allclose(mirrored, made, atol=5e-3 * np.ptp(volume.data))  # bfloat16 products
+
+
 @pytest.mark.parametrize("factor", [2.37, 3.0])
 def test_tiles_do_not_show(fitted, monkeypatch, factor):
     volume = blobs((60, 54, 12))

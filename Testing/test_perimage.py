@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -87,20 +88,22 @@ def test_gradients_of_the_conditioned_layers_are_exact(points, width, classes, l
         return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
 
     x = torch.randn(points, 2, generator=generator, dtype=torch.float64)
-    shares, amplitudes, last = value(points, classes), value(points, layers + 1), value(width)
-    weights = [value(width, 2 if n == 0 else width) for n in range(layers)]
-    phases = [value(classes, width) for _ in range(layers)]
-    ours = ConditionedSines.apply(x, shares, amplitudes, last, torch.float64, *weights, *phases)
-    v = x * amplitudes[:, :1]
-    for n, (weight, phase) in enumerate(zip(weights, phases)):
-        v = amplitudes[:, n + 1, None] * torch.sin(v @ weight.T + shares @ phase)
-    plain = v @ last
-    torch.testing.assert_close(ours, plain.float())
-    towards = torch.randn(points, generator=generator, dtype=torch.float64)
-    variables = (shares, amplitudes, last, *weights, *phases)
-    found = torch.autograd.grad(ours, variables, towards.float())
-    for a, b in zip(found, torch.autograd.grad(plain, variables, towards)):
-        torch.testing.assert_close(a.double(), b, rtol=1e-4, atol=1e-5)
+    shares, amplitudes, mixed = value(points, classes), value(classes, layers + 1), value(layers + 1, classes, 3)
+    sizes, omegas = [2, *[width] * layers, 1], (3.0, *[2.0] * (layers - 1), 1.0)
+    weights = [value(o, i) for i, o in itertools.pairwise(sizes)]
+    biases = [value(o) for o in sizes[1:]]
+
+    def ours(shares, amplitudes, mixed, *layers):
+        return ConditionedSines.apply(x, shares, amplitudes, mixed, omegas, torch.float64, *layers)
+
+    v = x
+    for n, (omega, weight, bias) in enumerate(zip(omegas, weights, biases)):
+        base = torch.stack([omega * bias, omega * weight.sum(dim=1), torch.ones_like(bias)])
+        z = ((shares @ amplitudes)[:, n, None] * v) @ (omega * weight).T + shares @ (mixed[n] @ base)
+        v = torch.sin(z)
+    variables = (shares, amplitudes, mixed, *weights, *biases)
+    torch.testing.assert_close(ours(*variables), z[:, 0])
+    assert torch.autograd.gradcheck(ours, variables)
 
 
 @given(points=st.integers(1, 6), inputs=st.integers(1, 4), outputs=st.integers(1, 4))
@@ -128,7 +131,9 @@ def test_with_neutral_conditions_seco_is_siren(dims, classes, layers):
     x = torch.rand(50, dims) * 2 - 1
     shares = torch.softmax(torch.randn(50, network.classes), dim=1)
     with torch.no_grad():
-        torch.testing.assert_close(network.values(x, shares, neutral), network.image(x), rtol=0, atol=1e-6)
+        torch.testing.assert_close(
+            network.values(x, shares, network.factors(neutral)), network.image(x), rtol=0, atol=1e-6
+        )
 
 
 @given(seed=st.integers(0, 20))
@@ -144,7 +149,7 @@ def test_folded_layers_are_the_papers(seed):
         for n, (layer, omega) in enumerate(zip(network.image.layers, network.image.omegas)):
             u = p[:, n, None] * torch.sin(q[:, n, None] * omega * layer(u) + r[:, n, None]) + s[:, n, None]
         expected = network.image.last(u)[:, 0]
-        found = network.values(x, torch.eye(3)[label], conditions)
+        found = network.values(x, torch.eye(3)[label], network.factors(conditions))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -18,8 +18,8 @@ from scenes import affine_of, assert_as_before, nonlinear_shift, run_and_wait, s
 from INRSuperResolutionLib.methods import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-# the README promises cancel within 2 s; a shared machine gets a little more
-CANCEL_SECONDS = 2.5
+# from the click until the run has ended and its files are gone
+CANCEL_SECONDS = 2.0
 
 
 def slow_request(slicer, node):
@@ -92,6 +92,19 @@ def test_only_what_the_method_needs_is_shown(slicer, panel):
     assert {"setting_width", "setting_learning_rate", "setting_mixed_precision"} <= names
 
 
+def test_bound_boxes_keep_their_limits(slicer, panel):
+    """Slicer's wrapper takes the limits of a box from the annotation and forgets those of the UI file."""
+    ui = panel.ui
+    limits = {
+        name: (getattr(ui, name).minimum, getattr(ui, name).maximum)
+        for name in ("spacingSpinBox", "factorSpinBox", "seedSpinBox", "limitSpinBox")
+    }
+    assert limits == {
+        "spacingSpinBox": (0.1, 20.0), "factorSpinBox": (1.0, 16.0), "seedSpinBox": (0, 999999), "limitSpinBox": (0.0, 600.0)
+    }  # fmt: skip
+    assert ui.limitSpinBox.text == "none"
+
+
 def test_changed_settings_are_kept_and_used(slicer, panel):
     small_volume(slicer)
     panel.enter()
@@ -106,6 +119,33 @@ def test_changed_settings_are_kept_and_used(slicer, panel):
     assert panel.panel.request().settings == {}, "another method has other settings"
 
 
+def test_weights_of_ones_own(slicer, panel, monkeypatch):
+    import qt
+
+    small_volume(slicer)
+    panel.enter()
+    panel._parameterNode.method = "nexpr"
+    edit = panel.panel.settingsForm._widgets["weights"]
+    (button,) = (b for b in edit.parent().children() if isinstance(b, qt.QToolButton))
+    monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: "/mine/w.safetensors"}))
+    button.click()
+    assert panel.panel.request().settings == {"weights": "/mine/w.safetensors"}
+    monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: ""}))
+    button.click()
+    assert panel.panel.request().settings == {"weights": "/mine/w.safetensors"}, "the dialog was cancelled"
+
+
+def test_a_new_user_is_led_to_the_better_method(slicer, panel):
+    """Three clicks after loading two scans: open the module (two), Run; a fourth, the tick, gives the better one."""
+    small_volume(slicer)
+    small_volume(slicer, "FLAIR")
+    panel.enter()
+    assert panel.ui.runButton.enabled and "tick them" in panel.ui.whenLabel.text
+    panel.ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
+    assert panel.panel.methodName() == "multicontrast" and "tick them" not in panel.ui.whenLabel.text
+    assert panel.ui.runButton.enabled
+
+
 def test_estimate_is_shown_before_the_run(slicer, panel):
     small_volume(slicer)
     panel.enter()
@@ -117,16 +157,52 @@ def test_estimate_is_shown_before_the_run(slicer, panel):
     assert fine.memory_bytes > fast.memory_bytes + 10e6 and fine.seconds > fast.seconds
 
 
-QUICK_COORDINATES = {"epochs": 2, "width": 16, "head_width": 16, "frequencies": 8}
-QUICK_FIELD = {"epochs": 2, "volume_epochs": 1, "width": 32}
+def test_estimate_warns_of_too_little_memory_and_says_what_would_fit(slicer, panel, monkeypatch):
+    from INRSuperResolutionModule import foresight
+
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
+    small_volume(slicer)
+    panel.enter()
+    panel.parent.show()
+    p = panel._parameterNode
+    p.method, p.outputMode, p.spacing = "linear", "spacing", 0.1
+    monkeypatch.setattr(foresight, "available_memory", lambda: 10 << 30)
+    panel.panel.refresh()
+    assert "free" not in panel.ui.estimateLabel.text and not panel.ui.estimateIcon.visible
+    monkeypatch.setattr(foresight, "available_memory", lambda: 340 << 20)
+    panel.panel.refresh()
+    text = panel.ui.estimateLabel.text
+    assert panel.ui.estimateIcon.visible and "Only 0.3 GB are free" in text and "region of interest" in text
+    p.spacing = float(text.split("spacing of ")[1].split()[0])
+    assert "free" not in panel.ui.estimateLabel.text, "what is advised does not fit"
+    p.spacing, p.region = 0.1, roi
+    roi.SetCenter(*(affine_of(slicer, p.inputVolume) @ [5, 6, 2, 1])[:3])
+    roi.SetSize(1, 1, 1)
+    panel.panel._estimateKey = None
+    panel.panel.refresh()
+    assert "free" not in panel.ui.estimateLabel.text, "a region of interest needs less"
+
+
+# enough to see that a method goes all the way; each takes those that it knows
 QUICK = {
-    "nearest": {}, "linear": {}, "cubic": {}, "single-contrast": QUICK_COORDINATES, "joint": QUICK_COORDINATES,
-    "multicontrast": QUICK_COORDINATES, "seco": QUICK_FIELD, "siren": QUICK_FIELD,
+    "epochs": 2, "volume_epochs": 1, "width": 16, "head_width": 16, "frequencies": 8, "class_epochs": 1,
+    "class_width": 16, "steps": 4, "warmup": 1, "depth": 1, "average_flips": False, "check": False, "train_seconds": 1.0,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("method", QUICK)
-def test_result_of_every_method(host, slicer, panel, method):
+def quick_settings(method: str, folder: Path) -> dict:
+    """Settings of any method that end a fit at once; for one that is trained ahead, tiny weights."""
+    known = METHODS[method].settings("fast").__dataclass_fields__
+    settings = {name: value for name, value in QUICK.items() if name in known}
+    if "weights" in known:
+        from tinynetworks import random_weights
+
+        settings["weights"] = str(random_weights(method, folder / "tiny.safetensors"))
+    return settings
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_result_of_every_method(host, slicer, panel, tmp_path_factory, method):
     volumes = [small_volume(slicer), small_volume(slicer, "FLAIR", seed=5)]
     volumes[0].GetDisplayNode().SetAutoWindowLevel(False)
     volumes[0].GetDisplayNode().SetWindowLevel(77, 33)
@@ -134,7 +210,8 @@ def test_result_of_every_method(host, slicer, panel, method):
     panel.enter()
     p = panel._parameterNode
     p.method, p.inputVolume, p.furtherContrasts = method, volumes[0], [volumes[1]]
-    p.preset, p.settings = "fast", json.dumps(QUICK[method])
+    p.preset = "fast"
+    p.settings = json.dumps(quick_settings(method, tmp_path_factory.mktemp("weights")))
     run = run_and_wait(host, panel)
     assert run.state.value == "done", run.asText()
     used = volumes[: METHODS[method].max_inputs]
@@ -161,6 +238,7 @@ def test_result_of_every_method(host, slicer, panel, method):
     assert result.GetAttribute("INRSuperResolution.Method") == method
     assert result.GetAttribute("INRSuperResolution.InputIDs").split() == [v.GetID() for v in used]
     assert result.GetName().startswith("T1 (")
+    assert panel._parameterNode.result is result
     added = {slicer.mrmlScene.GetNodeByID(i).GetClassName() for i in scene_ids(slicer) - before}
     assert added <= {"vtkMRMLScalarVolumeNode", "vtkMRMLScalarVolumeDisplayNode", "vtkMRMLTextNode",
                      "vtkMRMLTextStorageNode"}  # fmt: skip
@@ -235,6 +313,69 @@ def test_sequence(slicer, logic):
         ours, theirs = made.GetNthDataNode(n), sequence.GetNthDataNode(n)
         assert np.array_equal(slicer.util.arrayFromVolume(ours), slicer.util.arrayFromVolume(theirs))
     assert not slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+
+
+def played_sequence(slicer, count=3):
+    """A sequence, its browser, and the volume in the scene that it fills, as Slicer loads one."""
+    sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Perfusion")
+    for n in range(count):
+        volume = small_volume(slicer, f"t{n}", seed=100 * n)
+        sequence.SetDataNodeAtValue(volume, str(n))
+        slicer.mrmlScene.RemoveNode(volume)
+    browser = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+    proxy = browser.GetProxyNode(sequence)
+    proxy.GetDisplayNode().SetAutoWindowLevel(False)
+    proxy.GetDisplayNode().SetWindowLevel(77, 33)
+    return sequence, browser, proxy
+
+
+def test_sequence_in_the_panel(host, slicer, panel):
+    """One tick more than for a single volume; the new sequence plays along with the old one."""
+    sequence, browser, proxy = played_sequence(slicer)
+    panel.enter()
+    panel.parent.show()
+    p = panel._parameterNode
+    p.inputVolume, p.method = proxy, "linear"
+    assert panel.ui.sequenceCheckBox.visible and panel.ui.sequenceCheckBox.text == "All 3 time points"
+    one = panel.panel.estimate().seconds
+    panel.ui.sequenceCheckBox.click()
+    assert panel.panel.estimate().seconds == pytest.approx(3 * one)
+    panel.ui.runButton.click()
+    wait(host, lambda: panel.ui.statusLabel.text.startswith("Time point 1 of 3: "))
+    assert not panel.ui.queueList.visible, "the other time points are no further entries of the queue"
+    wait(host, lambda: panel.logic.queue.active is None)
+    assert [r.state.value for r in panel.logic.queue.runs] == ["done"] * 3
+    (made,) = (n for n in slicer.util.getNodesByClass("vtkMRMLSequenceNode") if n is not sequence)
+    assert made.GetNumberOfDataNodes() == 3 and made.GetName() in panel.ui.statusLabel.text
+    assert made.GetAttribute("INRSuperResolution.Method") == "linear"
+    shown = browser.GetProxyNode(made)
+    assert shown.GetDisplayNode().GetWindow() == 77
+    assert slicer.util.getNode("vtkMRMLSliceCompositeNodeRed").GetBackgroundVolumeID() == shown.GetID()
+    # one slider moves both, and a time point of the result is finer than that of the input but as bright
+    means = []
+    for item in range(3):
+        browser.SetSelectedItemNumber(item)
+        slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
+        means.append([slicer.util.arrayFromVolume(node).mean() for node in (proxy, shown)])
+    assert np.allclose(np.diff(means, axis=0), 100, atol=5)
+    assert not list(Path(slicer.app.temporaryPath).iterdir())
+
+
+def test_cancelled_sequence_leaves_the_scene_as_before(host, slicer, panel):
+    _sequence, _browser, proxy = played_sequence(slicer)
+    panel.enter()
+    p = panel._parameterNode
+    p.inputVolume, p.method, p.wholeSequence = proxy, "linear", True
+    before = scene_ids(slicer)
+    panel.ui.runButton.click()
+    wait(host, lambda: panel.logic.queue.runs[0].isEnded)
+    panel.ui.cancelButton.click()
+    wait(host, lambda: panel.logic.queue.active is None)
+    assert [r.state.value for r in panel.logic.queue.runs] == ["done", "cancelled", "cancelled"]
+    assert panel.ui.statusLabel.text == "Cancelled."
+    assert_as_before(slicer, before)
 
 
 def test_nonlinear_transform_is_hardened(slicer, logic):
@@ -388,6 +529,59 @@ def test_without_torch_the_panel_says_what_to_do(slicer, panel, monkeypatch):
     assert not panel.logic.queue.runs
 
 
+def test_missing_weights_by_a_real_worker(host, slicer, panel):
+    """Weights that are not there: the panel says which, and where others come from."""
+    small_volume(slicer)
+    panel.enter()
+    before = scene_ids(slicer)
+    p = panel._parameterNode
+    p.method, p.settings = "nexpr", json.dumps({"weights": "not-there"})
+    run = run_and_wait(host, panel)
+    assert run.state.value == "failed"
+    assert "There are no weights 'not-there'" in panel.ui.statusLabel.text and "nexpr" in panel.ui.statusLabel.text
+    assert_as_before(slicer, before)
+
+
+def test_broken_torch_by_a_real_worker(host, slicer, panel, tmp_path_factory, monkeypatch):
+    """torch is installed but cannot be imported: only the worker notices."""
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "torch.py").write_text("raise ImportError('libtorch is broken')")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    small_volume(slicer)
+    panel.enter()
+    before = scene_ids(slicer)
+    panel._parameterNode.method = "siren"
+    run = run_and_wait(host, panel)
+    assert run.state.value == "failed"
+    assert "libtorch is broken" in panel.ui.statusLabel.text and "extension PyTorch" in panel.ui.statusLabel.text
+    assert_as_before(slicer, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of a file")
+def test_full_disk_in_a_real_worker(host, slicer, panel):
+    """A file size limit stands for the full disk; it is inherited by the worker, whose result is larger than the input."""
+    import resource
+
+    volume = small_volume(slicer, shape=(10, 60, 60))
+    panel.enter()
+    slicer.mrmlScene.Modified()
+    before = scene_ids(slicer)
+    p = panel._parameterNode
+    p.method, p.inputVolume, p.outputMode, p.factor = "linear", volume, "factor", 3.0
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, old[1]))
+    try:
+        run = run_and_wait(host, panel)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert run.state.value == "failed", run.asText()
+    text = panel.ui.statusLabel.text
+    assert text.startswith("Cannot write the result: ") and "Free some space" in text
+    assert_as_before(slicer, before)
+
+
 def test_check_devices(host, slicer, panel, monkeypatch):
     panel.ui.checkDevicesButton.click()
     wait(host, lambda: panel.ui.checkDevicesButton.enabled)
@@ -477,11 +671,37 @@ def test_preview_is_shown_and_leaves_no_trace(host, slicer, panel):
     assert composite.GetBackgroundVolumeID() == volume.GetID()
 
 
+def check_fields(slicer, mixed, result, run):
+    """Every voxel of a checkerboard is the result's, or the input's as SimpleITK puts it there; both on half of it."""
+    source = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0])
+    grid, image = (sitk_image(slicer, node) for node in (run.nodes[0], source))
+    extrapolated = -1e6
+    moved = sitk.GetArrayFromImage(sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, extrapolated))
+    inside = moved != extrapolated
+    theirs, ours = np.isclose(mixed, moved, atol=1e-2), np.isclose(mixed, result, atol=1e-2)
+    assert (theirs | ours)[inside].all()
+    # where the two differ, the field says which one is shown
+    differ = inside & ~np.isclose(moved, result, atol=2e-2)
+    assert differ.mean() > 0.2
+    assert 0.3 < theirs[differ].mean() < 0.7
+
+
+def sitk_image(slicer, node) -> sitk.Image:
+    """The volume of a node, in LPS."""
+    image = sitk.GetImageFromArray(slicer.util.arrayFromVolume(node))
+    affine = np.diag([-1, -1, 1, 1]) @ affine_of(slicer, node)
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(affine[:3, 3].tolist())
+    image.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    return image
+
+
 @pytest.mark.parametrize("mode", ["sideBySide", "flicker", "checkerboard"])
 def test_comparison_and_back(host, slicer, panel, mode):
-    small_volume(slicer)
+    small_volume(slicer, shape=(6, 24, 22))
     panel.enter()
-    panel._parameterNode.method = "linear"
+    panel._parameterNode.method = "nearest"  # unlike the slice views, so that the two can be told apart
     run = run_and_wait(host, panel)
     before = scene_ids(slicer)
     red, yellow = (slicer.util.getNode(f"vtkMRMLSliceCompositeNode{n}") for n in ("Red", "Yellow"))
@@ -498,8 +718,7 @@ def test_comparison_and_back(host, slicer, panel, mode):
     else:
         board = slicer.mrmlScene.GetNodeByID(red.GetBackgroundVolumeID())
         mixed, result = slicer.util.arrayFromVolume(board), slicer.util.arrayFromVolume(run.nodes[0])
-        # linear against linear: fields of both agree wherever the input reaches
-        assert np.isclose(mixed, result, atol=0.5).mean() > 0.3
+        check_fields(slicer, mixed, result, run)
     button.click()
     assert scene_ids(slicer) == before
     assert red.GetBackgroundVolumeID() == run.nodes[0].GetID() and not red.GetForegroundVolumeID()
@@ -521,76 +740,200 @@ def test_saved_scene_has_choices_provenance_and_representation(host, slicer, pan
     assert slicer.mrmlScene.WriteToMRB(bundle)
     slicer.mrmlScene.Clear()
     assert slicer.mrmlScene.ReadFromMRB(bundle)
-    panel.initializeParameterNode()
+    panel.enter()
+    panel.parent.show()
     assert panel._parameterNode.seed == 3 and panel._parameterNode.method == "single-contrast"
+    assert panel.panel.request().settings == {"epochs": 1, "width": 16, "head_width": 16, "frequencies": 8}
     assert panel._parameterNode.inputVolume.GetName() == volume.GetName()
     result = slicer.util.getNode(name)
     assert result.GetAttribute("INRSuperResolution.Seed") == "3"
-    again = wait_for(host, panel.logic.resample(result, spacing=[2.0]))
+    # the panel goes on where it was: the result is chosen, and can be compared and sampled again
+    assert panel._parameterNode.result.GetName().startswith("T1 (")
+    panel._parameterNode.result = result
+    assert panel.ui.resampleButton.visible and "dB" in panel.ui.consistencyLabel.text
+    panel.ui.flickerButton.click()
+    assert panel.panel.comparison.mode == "flicker"
+    panel.ui.flickerButton.click()
+    panel._parameterNode.outputMode, panel._parameterNode.spacing = "spacing", 2.0
+    panel.ui.resampleButton.click()
+    again = wait_for(host, panel.logic.queue.runs[-1])
     assert again.state.value == "done", again.asText()
     assert np.allclose(affine_of(slicer, again.nodes[0]), place, atol=1e-9)
     assert np.array_equal(slicer.util.arrayFromVolume(again.nodes[0]), values)
 
 
+def test_saved_scene_keeps_every_choice(slicer, panel, tmp_path):
+    """Each field of the parameter node, none at its default, comes back with the scene."""
+    t1, flair, other = (small_volume(slicer, name) for name in ("T1", "FLAIR", "Other"))
+    made = slicer.vtkMRMLScalarVolumeNode()
+    made.SetName("Made")
+    made.SetAttribute("INRSuperResolution.Method", "seco")
+    made.SetAndObserveImageData(other.GetImageData())
+    made = slicer.mrmlScene.AddNode(made)
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Anatomy")
+    panel.enter()
+    chosen = {
+        "inputVolume": t1, "furtherContrasts": [flair], "segmentation": segmentation, "region": roi, "likeVolume": other,
+        "outputVolume": other, "result": made, "method": "seco", "preset": "paper", "settings": '{"width": 64}',
+        "outputMode": "like", "spacing": 0.7, "factor": 3.5, "segmentationOutput": "no", "device": "cpu",
+        "sliceProfile": "boxcar", "register": True, "wholeSequence": True, "seed": 42, "limitMinutes": 2.5,
+    }  # fmt: skip
+    fresh = type(panel._parameterNode)(slicer.vtkMRMLScriptedModuleNode())
+    fields = {name for name in vars(type(fresh)) if isinstance(getattr(type(fresh), name), property)}
+    assert set(chosen) == fields, "name the new field here"
+
+    def named(value):
+        if isinstance(value, list):
+            return [named(v) for v in value]
+        return value.GetName() if hasattr(value, "GetName") else value
+
+    for name, value in chosen.items():
+        assert named(getattr(fresh, name)) != named(value), f"{name} is at its default"
+        setattr(panel._parameterNode, name, value)
+    wanted = {name: named(value) for name, value in chosen.items()}
+    bundle = str(tmp_path / "saved.mrb")
+    assert slicer.mrmlScene.WriteToMRB(bundle)
+    slicer.mrmlScene.Clear()
+    assert slicer.mrmlScene.ReadFromMRB(bundle)
+    panel.enter()
+    assert {name: named(getattr(panel._parameterNode, name)) for name in chosen} == wanted
+
+
+def test_chart_of_loss_and_mutual_information(host, slicer, panel):
+    """Both in one plot, live; hidden, not saved, and gone without a trace with the second click."""
+    from INRSuperResolutionModule.run import Run
+
+    volume = small_volume(slicer)
+    panel.enter()
+    panel.parent.show()
+    before, layout = scene_ids(slicer), slicer.app.layoutManager().layout
+    run = panel.panel.shown = Run(panel.panel.request().replace(inputIDs=[volume.GetID()]), "INR")
+    run.metrics = [(1.0, {"loss": 0.5}), (2.0, {"loss": 0.25, "mutual_information": 0.8})]
+    panel.panel._redraw()
+    assert panel.ui.chartButton.visible
+    panel.ui.chartButton.click()
+    run.metrics.append((3.0, {"loss": 0.125, "mutual_information": 0.9}))
+    panel.panel._redraw()
+    (chart,) = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
+    assert chart.GetNumberOfPlotSeriesNodes() == 2 and not chart.GetSaveWithScene() and chart.GetHideFromEditors()
+    drawn = {}
+    for n in range(2):
+        series = chart.GetNthPlotSeriesNode(n)
+        table = series.GetTableNode().GetTable()
+        columns = [table.GetColumnByName(name) for name in (series.GetXColumnName(), series.GetYColumnName())]
+        drawn[series.GetName()] = [tuple(c.GetValue(row) for c in columns) for row in range(table.GetNumberOfRows())]
+    assert drawn == {
+        "loss": [(1.0, 0.5), (2.0, 0.25), (3.0, 0.125)],
+        "mutual information (nats)": [(2.0, 0.8), (3.0, 0.9)],
+    }
+    plots = slicer.modules.plots.logic()
+    assert slicer.app.layoutManager().layout == plots.GetLayoutWithPlot(layout)
+    assert slicer.app.applicationLogic().GetSelectionNode().GetActivePlotChartID() == chart.GetID()
+    panel.ui.chartButton.click()
+    assert scene_ids(slicer) == before and slicer.app.layoutManager().layout == layout
+
+
 # ---- speed -------------------------------------------------------------------------------------
 
 
-def test_gui_stays_responsive(host, slicer, panel, data_folder):
-    """No gap of more than 50 ms between the ticks of a timer while a job runs; the rare outlier of a busy machine aside."""
-    import qt
+class Ticks:
+    """A timer of 5 ms in the GUI thread, and the longest time for which something kept it from ticking.
 
+    Time in which the scheduler gave the core to others does not count: it says how busy the machine is, not what we do.
+    """
+
+    def __init__(self):
+        import qt
+
+        self._times = []
+        self._timer = qt.QTimer()
+        self._timer.interval = 5
+        self._timer.connect("timeout()", lambda: self._times.append(self._now()))
+        self._timer.start()
+
+    @staticmethod
+    def _now() -> float:
+        """Seconds, less those spent waiting for a core; where the system does not tell, the thread's own CPU time."""
+        try:
+            waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+        except OSError:
+            return time.thread_time()
+        return time.perf_counter() - waited
+
+    def longest(self) -> float:
+        self._timer.stop()
+        assert len(self._times) > 20
+        return float(np.diff(self._times).max())
+
+
+@pytest.mark.parametrize("method", ["linear", "siren"])
+def test_gui_stays_responsive(host, slicer, panel, data_folder, tmp_path_factory, method):
+    """Never more than 50 ms between two ticks, from Run to the result in the views and the function in the scene."""
     host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
     panel.enter()
-    panel._parameterNode.method = "linear"
-    ticks = []
-    timer = qt.QTimer()
-    timer.interval = 5
-    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
-    timer.start()
+    panel._parameterNode.method = method
+    panel._parameterNode.settings = json.dumps(quick_settings(method, tmp_path_factory.mktemp("weights")))
+    ticks = Ticks()
     run = run_and_wait(host, panel)
-    timer.stop()
     assert run.state.value == "done", run.asText()
-    # the thread's own CPU time between two ticks: what this thread did, not what others on the machine do
-    assert np.diff(ticks).max() <= 0.05
+    assert ticks.longest() <= 0.05
 
 
 def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_folder):
-    import qt
-
     volume = host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
     panel.enter()
-    ticks = []
-    timer = qt.QTimer()
-    timer.interval = 5
-    timer.connect("timeout()", lambda: ticks.append(time.thread_time()))
-    timer.start()
+    ticks = Ticks()
     run = panel.logic.start(slow_request(slicer, volume))
     wait(host, lambda: run.preview is not None or run.isEnded, 90)
     host.process_events(0.3)
     panel.logic.queue.cancel(run)
     wait(host, lambda: run.isEnded)
-    timer.stop()
     assert run.state.value == "cancelled", run.asText()
-    assert np.diff(ticks).max() <= 0.05
+    assert ticks.longest() <= 0.05
 
 
-def test_transfer_of_a_large_volume(slicer, tmp_path):
-    """512 × 512 × 300, to a file and back, as the module does it."""
-    from INRSuperResolutionModule import transfer
+# a worker that reads its input and writes it back with the library, and does nothing between
+ECHO = """
+import json, sys, time
+print(json.dumps({"event": "started", "pid": 0}), flush=True)
+from INRSuperResolutionLib.job import Job
+from INRSuperResolutionLib.volume_io import read, write
+ready = time.time()
+job = Job.read(sys.argv[1])
+volume = read(job.inputs[0])
+write(volume, job.outputs[0])
+report = dict.fromkeys(["method", "preset", "settings", "seed", "version", "device", "weights", "slice_profile"])
+report |= {"inputs": [], "consistency_db": [None], "seconds": {"total": time.time() - ready}}
+report["outputs"] = [{"path": job.outputs[0], "shape": volume.grid.shape, "affine": volume.affine.tolist()}]
+print(json.dumps({"event": "result", "report": report}), flush=True)
+"""
 
-    array = np.zeros((300, 512, 512), np.int16)
-    affine = np.diag([0.5, 0.5, 1.0, 1.0])
-    started = time.perf_counter()
-    for _path in transfer.write(array, affine, tmp_path / "there"):
-        pass
-    affine[0, 2] = 0.3  # sheared: goes as NIfTI, which is what comes back
-    for path in transfer.write(array, affine, tmp_path / "back"):
-        pass
-    reader = transfer.NiftiReader(path)
-    back = np.empty(reader.shape[::-1], reader.dtype)
-    for _ in reader.readInto(back):
-        pass
-    assert time.perf_counter() - started <= 3
+
+def test_transfer_of_a_large_volume(host, slicer, panel, monkeypatch):
+    """512 × 512 × 300: out of the scene, through files and a real worker process, and back into the scene.
+
+    The time in which the worker's Python starts is not part of it; the test of each method measures that.
+    """
+    from INRSuperResolutionModule import process
+
+    monkeypatch.setattr(process, "BOOTSTRAP", ECHO)
+    array = np.random.default_rng(0).integers(0, 1000, (300, 512, 512), np.int16)
+    volume = slicer.util.addVolumeFromArray(array, name="CT")
+    panel.enter()
+    p = panel._parameterNode
+    p.method, p.inputVolume = "nearest", volume
+    times: dict[tuple, float] = {}
+    panel.logic.listeners.append(lambda run: times.setdefault((run, run.state.value), time.perf_counter()))
+    took = []
+    while not took or (min(took) > 3 and len(took) < 3):  # others on the machine may take the disk and the cores
+        run = run_and_wait(host, panel)
+        assert run.state.value == "done", run.asText()
+        there = times[run, "working"] - times[run, "exporting"]
+        back = times[run, "done"] - times[run, "importing"]
+        took.append(there + run.report["seconds"]["total"] + back)
+    assert np.array_equal(slicer.util.arrayFromVolume(run.nodes[0]), array)
+    assert min(took) <= 3, took
 
 
 @pytest.mark.parametrize("sheared", [False, True])
@@ -611,11 +954,19 @@ def test_transfer_keeps_values_and_place(slicer, tmp_path, kind, sheared):
     assert np.allclose(volume.affine, affine, rtol=0, atol=1e-5 if sheared else 1e-12)
 
 
-def test_self_test_of_the_module(slicer):
+@pytest.mark.parametrize("how", ["runTest", "collected"])
+def test_self_test_of_the_module(slicer, capsys, how):
+    """Both ways in which Slicer starts it, and each prints the marker that CMakeLists.txt asks for."""
     import unittest
 
     from INRSuperResolution import INRSuperResolutionTest
 
+    INRSuperResolutionTest.passed.clear()
+    collected = unittest.defaultTestLoader.loadTestsFromTestCase(INRSuperResolutionTest)
+    assert {test._testMethodName for test in collected} == set(INRSuperResolutionTest.names)
     result = unittest.TestResult()
-    INRSuperResolutionTest("runTest").run(result)
+    (INRSuperResolutionTest("runTest") if how == "runTest" else collected).run(result)
     assert result.wasSuccessful(), result.errors + result.failures
+    marker = "INRSuperResolution: self test passed"
+    assert capsys.readouterr().out.count(marker) == 1
+    assert marker in (REPOSITORY / "INRSuperResolution" / "CMakeLists.txt").read_text()

@@ -416,11 +416,11 @@ def test_every_method_can_be_shown(slicer, panel):
 
 
 def test_an_unknown_duration_is_not_told(slicer, panel, monkeypatch):
-    from INRSuperResolutionModule import panel as panel_module
+    from INRSuperResolutionModule import foresight
 
     from INRSuperResolutionLib.estimate import Estimate
 
-    monkeypatch.setattr(panel_module, "estimate", lambda *_: Estimate(None, 2 << 30))
+    monkeypatch.setattr(foresight, "estimate", lambda *_: Estimate(None, 2 << 30))
     small_volume(slicer)
     panel.enter()
     assert panel.ui.estimateLabel.text == "Needs about 2.0 GB of memory." and panel.ui.runButton.enabled

@@ -53,7 +53,14 @@ class Request:
         nodes = [slicer.mrmlScene.GetNodeByID(i) for i in self.inputIDs]
         if None in nodes:
             raise InputProblem(_("an input volume was deleted"), _("Choose the volumes again and press Run."))
-        return [n.GetNthDataNode(self.frame) if n.IsA("vtkMRMLSequenceNode") else n for n in nodes]
+        volumes = [n.GetNthDataNode(self.frame) if n.IsA("vtkMRMLSequenceNode") else n for n in nodes]
+        for node, volume in zip(nodes, volumes):
+            if volume is None:
+                raise InputProblem(
+                    _("{name} has no time point {n}").format(name=node.GetName(), n=self.frame + 1),
+                    _("Untick it, or choose sequences of the same length."),
+                )
+        return volumes
 
     def replace(self, **changes) -> "Request":
         """A copy with some fields changed."""

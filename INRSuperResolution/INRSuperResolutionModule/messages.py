@@ -42,6 +42,10 @@ def ofDeath(code: int | None) -> tuple[str, str]:
 def inSlicerWords(advice: str) -> str:
     """The worker's advice is written for the command line; say where the same is in the panel."""
     for said, here in (
+        (
+            "Check that the disk has room and the folder can be written to",
+            _("Free some space, or choose another temporary folder in Edit > Application Settings > Modules."),
+        ),
         ("or use --device cpu", _("or choose the device cpu under Advanced")),
         ("Use --device cpu, or auto", _("Choose the device auto or cpu under Advanced.")),
         ("Install it: pip install torch", _("Install it with the extension PyTorch, then run again.")),
@@ -66,6 +70,7 @@ def inSlicerWords(advice: str) -> str:
 
 def withNodeNames(message: str, names: dict[str, str]) -> str:
     """The worker knows the files of a run only: name the nodes that they were made from, paths aside."""
+    message = re.sub(r"cannot write .*output\d+\.nii", _("cannot write the result"), message)
     for file, name in names.items():
         message = re.sub(rf"(?<![\w/\\]){file}(\.nrrd|\.nii)?(?!\.?\w)", lambda _match, name=name: name, message)
     return message

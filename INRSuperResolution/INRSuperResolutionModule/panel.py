@@ -7,21 +7,21 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import dependencies, messages
-from .chart import MetricsChart
+from . import dependencies, foresight, messages
+from .chart import MetricsChart, metricsOf
 from .compare import Comparison
-from .inputs import InputProblem, Request, pixelsAndPlace
+from .inputs import InputProblem, Request
 from .library import addLibraryToPath
 from .preview import Preview
-from .results import representationOf
+from .results import consistencyOf, representationOf, sourceOf
 from .run import Run, State
 from .segmentations import isLabelMap
+from .sequences import browserOf, proxyOf, sequenceOf, timePoint
 from .settingsform import SettingsForm
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.estimate import Estimate, estimate  # noqa: E402
-from INRSuperResolutionLib.grid import Grid  # noqa: E402
+from INRSuperResolutionLib.estimate import Estimate  # noqa: E402
 from INRSuperResolutionLib.job import DEVICES, PROFILE_CHOICES  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
@@ -104,9 +104,13 @@ class Panel:
     def _fillBoxes(self) -> None:
         ui = self.ui
         ui.methodCombo.addItem(_("Recommended"), "")
-        for name, method in METHODS.items():
-            ui.methodCombo.addItem(method.title, name)
-            ui.methodCombo.setItemData(ui.methodCombo.count - 1, method.when, qt.Qt.ToolTipRole)
+        for isBaseline in (False, True):
+            if isBaseline:
+                ui.methodCombo.insertSeparator(ui.methodCombo.count)
+            for name, method in METHODS.items():
+                if method.is_baseline == isBaseline:
+                    ui.methodCombo.addItem(method.title, name)
+                    ui.methodCombo.setItemData(ui.methodCombo.count - 1, method.when, qt.Qt.ToolTipRole)
         for box, values in (
             (ui.outputModeCombo, OUTPUT_MODES),
             (ui.deviceCombo, {d: DEVICE_NAMES[d] for d in DEVICES}),
@@ -160,8 +164,8 @@ class Panel:
             return
         self._isRefreshing = True
         try:
-            self._showChoices()
             self._showContrasts()
+            self._showChoices()
         finally:
             self._isRefreshing = False
         self._showEstimate()
@@ -179,7 +183,10 @@ class Panel:
         for field, box in self._boxes.items():
             index = box.findData(getattr(p, field))
             box.currentIndex = max(index, 0)
-        ui.whenLabel.text = method.when
+        # who has not looked at the methods may not know either that one more click gives the better one
+        canAdd = p.method not in METHODS and len(self.inputs()) == 1 and ui.contrastsList.count > 0
+        hint = _("If there are further contrasts of the same patient, tick them: they restore each other.")
+        ui.whenLabel.text = f"{method.when} {hint}" if canAdd else method.when
         hasSettings = bool(dataclassFields(method))
         ui.qualityCombo.visible = ui.qualityComboLabel.visible = hasSettings
         for mode, widgets in (
@@ -204,6 +211,17 @@ class Panel:
         for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
             widget.visible = takesMore
         self.settingsForm.show(method.settings(self.preset()), self.changes())
+        whole = sequenceOf(p.inputVolume)
+        for widget in (ui.sequenceCheckBox, ui.sequenceCheckBoxLabel):
+            widget.visible = whole is not None
+        if whole is not None:
+            ui.sequenceCheckBox.text = _("All {n} time points").format(n=whole.GetNumberOfDataNodes())
+        for widget in (ui.outputSelector, ui.outputSelectorLabel):
+            widget.enabled = self.sequence() is None
+        if self.sequence() is not None:
+            ui.segmentationOutputCheckBox.checked = False
+        ui.segmentationOutputCheckBox.enabled = self.sequence() is None
+        self._showResult()
 
     def _showContrasts(self) -> None:
         """All other scalar volumes, the chosen ones ticked."""
@@ -234,15 +252,18 @@ class Panel:
         guess = self.estimate()
         if guess is None:
             self.ui.estimateLabel.text = self.problem()
+            self._showIcon(self.ui.estimateIcon, False)
             return
-        memory = f"{guess.memory_bytes / 2**30:.1f} GB"
+        memory = foresight.gigabytes(guess.memory_bytes)
         if guess.seconds is None:
             text = _("Needs about {memory} of memory.").format(memory=memory)
         else:
             text = _("Takes about {time}, needs about {memory} of memory.").format(
                 time=duration(guess.seconds), memory=memory
             )
-        self.ui.estimateLabel.text = text
+        warning = foresight.memoryWarning(self.request(), guess, self._onGPU())
+        self.ui.estimateLabel.text = f"{text} {warning}".strip()
+        self._showIcon(self.ui.estimateIcon, bool(warning))
 
     def _showRunButton(self) -> None:
         problem = self.problem()
@@ -288,9 +309,14 @@ class Panel:
 
     def inputs(self) -> list:
         """The chosen volumes; the first is the main one."""
-        first = self.parameters.inputVolume
-        rest = [n for n in self.parameters.furtherContrasts if n is not None and n is not first]
-        return [first, *rest] if first is not None else []
+        # Slicer keeps read values, so a list may still hold a node that was deleted
+        nodes = [self.parameters.inputVolume, *self.parameters.furtherContrasts]
+        first, *rest = [n if n is not None and n.GetScene() is not None else None for n in nodes]
+        return [first, *(n for n in rest if n is not None and n is not first)] if first is not None else []
+
+    def sequence(self):
+        """The sequence that is to be restored whole; None for a single volume."""
+        return sequenceOf(self.parameters.inputVolume) if self.parameters.wholeSequence and self.inputs() else None
 
     def _recommended(self) -> str:
         return recommendedMethod(max(1, len(self.inputs())))
@@ -323,7 +349,7 @@ class Panel:
         """Whether a super-resolved segmentation is wanted: as chosen, else if one is given."""
         choice = self.parameters.segmentationOutput
         isWanted = self.segmentation() is not None if choice == "auto" else choice == "yes"
-        return METHODS[self.methodName()].takes_labels and isWanted
+        return METHODS[self.methodName()].takes_labels and isWanted and self.sequence() is None
 
     def problem(self) -> str:
         """Why the run cannot start; empty if it can."""
@@ -357,9 +383,14 @@ class Panel:
 
     def request(self) -> Request:
         """The choices as a request."""
-        p, segmentation = self.parameters, self.segmentation()
+        p, segmentation, sequence = self.parameters, self.segmentation(), self.sequence()
+        inputs = self.usedInputs()
+        if sequence is not None:
+            # contrasts that are played along with it go in time point by time point, others with every one
+            browser = browserOf(inputs[0])
+            inputs = [sequenceOf(n) if browserOf(n) is browser else n for n in inputs]
         return Request(
-            inputIDs=[node.GetID() for node in self.usedInputs()],
+            inputIDs=[node.GetID() for node in inputs],
             method=self.methodName(),
             preset=self.preset(),
             settings=self.changes(),
@@ -369,7 +400,7 @@ class Panel:
             segmentationID=segmentation.GetID() if segmentation is not None else None,
             segmentationOutput=self.wantsSegmentation(),
             roiID=p.region.GetID() if p.region else None,
-            outputID=p.outputVolume.GetID() if p.outputVolume else None,
+            outputID=p.outputVolume.GetID() if p.outputVolume and sequence is None else None,
             sliceProfile=p.sliceProfile,
             register=p.register and len(self.usedInputs()) > 1,
             device=p.device,
@@ -384,9 +415,12 @@ class Panel:
         request = self.request()
         key = repr(request)
         if key != self._estimateKey:
-            onGPU = request.device in ("cuda", "mps") or (request.device == "auto" and bool(self._devices.get("cuda")))
-            self._estimateKey, self._estimate = key, estimateOf(request, onGPU)
+            self._estimateKey, self._estimate = key, foresight.estimateOf(request, self._onGPU())
         return self._estimate
+
+    def _onGPU(self) -> bool:
+        device = self.parameters.device
+        return device in ("cuda", "mps") or (device == "auto" and bool(self._devices.get("cuda")))
 
     # ---- buttons -------------------------------------------------------------------------------
 
@@ -402,13 +436,23 @@ class Panel:
         except InputProblem as problem:
             self._showStatus(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
             return
-        self.logic.start(request)
+        if self.sequence() is not None:
+            self.logic.startSequence(request, self._onSequenceEnded)
+        else:
+            self.logic.start(request)
         self.refresh()
+
+    def _onSequenceEnded(self, runs) -> None:
+        if runs.node is not None:
+            shown = proxyOf(runs.node)
+            if shown is not None:
+                slicer.util.setSliceViewerLayers(background=shown, foreground=None)
+            self._showStatus(_("Done: {name}").format(name=runs.node.GetName()))
 
     def onCancel(self, *_args) -> None:
         """Stop the run that is selected in the queue, else the active one."""
         queue = self.logic.queue
-        waiting = [r for r in queue.runs if not r.isEnded]
+        waiting = self._waiting()
         row = self.ui.queueList.currentRow
         chosen = waiting[row] if self.ui.queueList.visible and 0 <= row < len(waiting) else queue.active
         if chosen is not None:
@@ -416,17 +460,15 @@ class Panel:
 
     def onResample(self, *_args) -> None:
         """Sample the representation of the shown result on the grid under Output."""
-        run = self.lastResult()
-        if run is not None:
+        result = self.result()
+        if result is not None:
             grid = self.request()
-            self.logic.resample(
-                run.nodes[0], spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device
-            )
+            self.logic.resample(result, spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device)
 
-    def lastResult(self) -> Run | None:
-        """The latest run with a result: what is under Result stays when a later run fails."""
-        done = [r for r in self.logic.queue.runs if r.state is State.DONE and r.nodes]
-        return done[-1] if done else None
+    def result(self):
+        """The result that is chosen, of this session or of a saved scene."""
+        node = self.parameters.result if self.parameters is not None else None
+        return node if node is not None and node.GetScene() is not None else None
 
     def onCompare(self, mode: str, on: bool) -> None:
         """One comparison at a time; a second click ends it."""
@@ -437,10 +479,9 @@ class Panel:
                 self.comparison.stop()
             return
         self._releaseCompareButtons(mode)
-        run = self.lastResult()
-        before = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0]) if run else None
-        after = run.nodes[0] if run and run.nodes else None
-        if before is None or after is None or after.GetScene() is None:
+        after = self.result()
+        before = sourceOf(after) if after is not None else None
+        if before is None or after is None:
             self._releaseCompareButtons()
             self._showStatus(_("The input or the result is no longer in the scene."), isWarning=True)
             return
@@ -454,9 +495,12 @@ class Panel:
         self._isRefreshing = False
 
     def onChart(self, *_args) -> None:
-        """Show how the fit has converged."""
-        if self.shown is not None:
+        """Show how the fit converges, or has converged; a second click puts the views back."""
+        if self.chart.isShown:
+            self.chart.remove()
+        elif self.shown is not None:
             self.chart.show(self.shown)
+        self._redraw()
 
     def onCopyReport(self, *_args) -> None:
         """Put the report on the clipboard."""
@@ -495,6 +539,8 @@ class Panel:
             if run.state is State.DONE and run.nodes:
                 self.shown = run
                 slicer.util.setSliceViewerLayers(background=run.nodes[0], foreground=None)
+                if self.parameters is not None:
+                    self.parameters.result = run.nodes[0]
         if run.isEnded or time.perf_counter() - self._lastRedraw > SECONDS_BETWEEN_REDRAWS:
             self._redraw()
         elif not self._redrawTimer.active:
@@ -503,10 +549,10 @@ class Panel:
     def _redraw(self, *_args) -> None:
         self._lastRedraw = time.perf_counter()
         run, ui, queue = self.shown, self.ui, self.logic.queue
-        isActive = queue.active is not None
+        waiting = self._waiting()
+        isActive = bool(waiting)
         ui.cancelButton.enabled = isActive
         ui.progressBar.visible = isActive
-        waiting = [r for r in queue.runs if not r.isEnded]
         self._showQueue(waiting)
         if self.parameters is not None:
             self._showRunButton()
@@ -516,6 +562,9 @@ class Panel:
             self._showProgress(run)
         elif run.isEnded:
             self._showEnd(run)
+        ui.chartButton.visible = bool(metricsOf(run))
+        ui.chartButton.text = _("Hide chart") if self.chart.isShown else _("Show chart")
+        self.chart.update(run)
         log = "\n".join([*(f"! {w}" for w in run.warnings), *run.log])
         if log != ui.logText.plainText:
             ui.logText.plainText = log
@@ -528,14 +577,15 @@ class Panel:
             later = [s for s in STAGE_STARTS.values() if s > start]
             self.ui.progressBar.maximum = 1000
             self.ui.progressBar.value = round(1000 * (start + run.fraction * (min(later, default=1.0) - start)))
-        text = STAGES.get(run.stage, run.stage)
+        text = timePoint(run) + STAGES.get(run.stage, run.stage)
+        text = text[0].upper() + text[1:]
         if run.stage in ("fit", "sample"):
             text += f" {run.fraction:.0%}"
         if run.secondsLeft is not None:
             text += _(", about {time} left").format(time=duration(run.secondsLeft))
         self._showStatus(text + (f"\n{run.warnings[-1]}" if run.warnings else ""), isWarning=bool(run.warnings))
         if run.preview is not None:
-            source = slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0])
+            source = proxyOf(slicer.mrmlScene.GetNodeByID(run.request.inputIDs[0]))
             if source is not None:
                 self.preview.show(run.preview, source)
 
@@ -547,23 +597,25 @@ class Panel:
             )
             if run.warnings:
                 text += "\n" + run.warnings[-1]
-            self._showStatus(text, isWarning=False)
-            if run.nodes:
-                self._showResult(run)
+            if run.nodes:  # else it is a time point: the whole sequence tells when it is done
+                self._showStatus(text, isWarning=False)
         elif run.state is State.CANCELLED:
             self._showStatus(run.message)
         else:
             self._showStatus(f"{sentence(run.message)} {sentence(run.advice)}".strip(), isWarning=True)
 
-    def _showResult(self, run: Run) -> None:
-        ui = self.ui
-        figures = [f for f in run.report["consistency_db"] if f is not None]
-        text, isLow = messages.ofConsistency(min(figures) if figures else None)
-        ui.resultButton.visible = True
+    def _showResult(self) -> None:
+        """What can be done with the chosen result; also after it was loaded with a scene."""
+        ui, result = self.ui, self.result()
+        ui.resultButton.visible = bool(resultsInScene())
+        for widget in (ui.consistencyRow, ui.compareRow, ui.moreRow):
+            widget.visible = result is not None
+        if result is None:
+            return
+        text, isLow = messages.ofConsistency(consistencyOf(result))
         ui.consistencyLabel.text = text
         self._showIcon(ui.consistencyIcon, isLow)
-        ui.resampleButton.visible = representationOf(run.nodes[0]) is not None
-        ui.chartButton.visible = bool(run.metrics)
+        ui.resampleButton.visible = representationOf(result) is not None
 
     def _showStatus(self, text: str, isWarning: bool = False) -> None:
         if text != self.ui.statusLabel.text:
@@ -575,6 +627,15 @@ class Panel:
             icon = label.style().standardIcon(qt.QStyle.SP_MessageBoxWarning)
             label.setPixmap(icon.pixmap(20, 20))
         label.visible = isShown
+
+    def _waiting(self) -> list[Run]:
+        """The active run and those that wait for it; of a sequence, its next time point only."""
+        runs, sequences = [], []
+        for run in self.logic.queue.runs:
+            if not run.isEnded and (run.sequence is None or run.sequence not in sequences):
+                runs.append(run)
+                sequences.append(run.sequence)
+        return runs
 
     def _showQueue(self, waiting: list[Run]) -> None:
         items = self.ui.queueList
@@ -595,31 +656,12 @@ def sentence(text: str) -> str:
     return text and text[0].upper() + text[1:].rstrip(".") + "."
 
 
+def resultsInScene() -> list:
+    """All volumes that this module has made."""
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    return [v for v in volumes if v.GetAttribute("INRSuperResolution.Method") is not None]
+
+
 def dataclassFields(method) -> dict:
     """The fields of the method's settings."""
     return next(iter(method.presets.values())).__dataclass_fields__
-
-
-def estimateOf(request: Request, onGPU: bool) -> Estimate | None:
-    """Time and memory of a request, from the geometry alone."""
-    from .inputs import cornersOf, cropToRegion
-
-    try:
-        volumes = [(n, *pixelsAndPlace(n)) for n in request.nodes()]
-        if request.roiID:
-            corners = cornersOf(slicer.mrmlScene.GetNodeByID(request.roiID))
-            volumes = [(n, *cropToRegion(a, f, corners, n.GetName())) for n, a, f in volumes]
-    except InputProblem:
-        return None
-    grids = [Grid(array.shape[::-1], affine) for _node, array, affine in volumes]
-    finest = min(min(g.spacing) for g in grids)
-    if request.likeID:
-        _array, affine = pixelsAndPlace(slicer.mrmlScene.GetNodeByID(request.likeID))
-        outputs = [Grid(_array.shape[::-1], affine)] * len(grids)
-    elif request.scale:
-        outputs = [g.scaled(request.scale) for g in grids]
-    else:
-        outputs = [g.with_spacing(request.spacing or finest) for g in grids]
-    method = METHODS[request.method]
-    settings = method.settings(request.preset, request.settings)
-    return estimate(request.method, settings, grids, outputs, onGPU, request.maxSeconds)

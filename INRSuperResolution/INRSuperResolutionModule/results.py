@@ -17,9 +17,13 @@ from .transfer import NiftiReader
 
 ATTRIBUTE = "INRSuperResolution."
 REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"
+INPUTS_ROLE = "INRSuperResolutionInputs"
+SOURCE_ROLE = "INRSuperResolutionSource"
 SEGMENTATION_ROLE = "INRSuperResolutionSegmentation"
 # a text node in the scene holds the representation; beyond this, saving the scene would take too long
 LARGEST_REPRESENTATION = 256 << 20
+# bytes that are turned to text at once: some 5 ms, and a multiple of 3, so that the texts of pieces join
+CODE_BYTES = 3 << 20
 
 
 @dataclass
@@ -76,11 +80,13 @@ def addResults(
     loaded: list[LoadedImage],
     report: dict,
     title: str,
-    representation: Path | None,
+    representation,
     labels: LoadedImage | None,
     looks: dict[int, SegmentLook],
 ):
     """Put the results into the scene; returns the volume nodes, and last the segmentation node if there is one.
+
+    `representation` is a text node that is not in the scene yet, or None.
 
     The only place that changes the scene, and nothing in it should be able to fail half way: what could fail
     has been read before.
@@ -90,10 +96,9 @@ def addResults(
     existing = scene.GetNodeByID(request.outputID) if request.outputID else None
     if request.outputID and existing is None:
         raise InputProblem(_("the output volume was deleted"), _("Choose another output and press Run."))
-    text = encodeRepresentation(representation)
     keeper = None
-    if request.representationID is None and text:
-        keeper = addTextNode(_("{name} representation").format(name=sources[0].GetName()), text)
+    if request.representationID is None and representation is not None:
+        keeper = addTextNode(_("{name} representation").format(name=sources[0].GetName()), representation)
         keeper.SetAttribute(ATTRIBUTE + "Kind", "representation")
     elif request.representationID:
         keeper = scene.GetNodeByID(request.representationID)
@@ -109,10 +114,15 @@ def addResults(
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(image.affine))
         node.SetAndObserveImageData(image.image)
         copyDisplay(source, node)
+        # before it enters the scene, because a selector lists the results by their attributes
+        tellProvenance(node, request, report, image.consistency)
         if node.GetScene() is None:
             node = scene.AddNode(node)
         placeBeside(source, node)
-        tellProvenance(node, request, report, image.consistency)
+        # unlike the attributes, references are kept right when a scene is added to another one
+        for number, each in enumerate(sources):
+            node.SetNthNodeReferenceID(INPUTS_ROLE, number, each.GetID())
+        node.SetNodeReferenceID(SOURCE_ROLE, source.GetID())
         if keeper is not None:
             node.SetNodeReferenceID(REPRESENTATION_ROLE, keeper.GetID())
         nodes.append(node)
@@ -128,7 +138,7 @@ def addResults(
         tellProvenance(made, request, report, None)
         nodes[0].SetNodeReferenceID(SEGMENTATION_ROLE, made.GetID())
         nodes.append(made)
-    record = addTextNode(_("{name} report").format(name=nodes[0].GetName()), json.dumps(report, indent=1))
+    record = addTextNode(_("{name} report").format(name=nodes[0].GetName()), textNode(json.dumps(report, indent=1)))
     record.SetAttribute(ATTRIBUTE + "Kind", "report")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     for extra in (record, keeper):
@@ -178,20 +188,52 @@ def tellProvenance(node, request: Request, report: dict, consistency: float | No
     )
 
 
-def addTextNode(name: str, text: str):
-    """A text node that is saved as a file of its own."""
-    node = slicer.vtkMRMLTextNode()
+def addTextNode(name: str, node):
+    """Give a text node a name and put it into the scene, where it is saved as a file of its own."""
     node.SetName(name)
-    node.SetText(text)
     node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeAlways)
     return slicer.mrmlScene.AddNode(node)
 
 
-def encodeRepresentation(path: Path | None) -> str:
-    """The file as text; empty if there is none or it is too large for a scene."""
+def textNode(text: str):
+    """A text node that is not in the scene yet."""
+    node = slicer.vtkMRMLTextNode()
+    node.SetText(text)
+    return node
+
+
+def readRepresentation(path: Path | None) -> Iterator:
+    """A text node, not yet in the scene, with the file; complete with the last piece.
+
+    None if there is no file, or it is too large for a scene.
+    """
     if path is None or not path.is_file() or path.stat().st_size > LARGEST_REPRESENTATION:
-        return ""
-    return base64.b64encode(path.read_bytes()).decode("ascii")
+        yield None
+        return
+    pieces = []
+    with open(path, "rb") as file:
+        while block := file.read(CODE_BYTES):
+            pieces.append(base64.b64encode(block).decode("ascii"))
+            yield None
+    text = "".join(pieces)
+    yield None
+    yield textNode(text)
+
+
+def inputIDsOf(node) -> list[str]:
+    """The ids of the volumes that a result was made from; an id may be of a volume that was deleted since."""
+    return [node.GetNthNodeReferenceID(INPUTS_ROLE, n) for n in range(node.GetNumberOfNodeReferences(INPUTS_ROLE))]
+
+
+def sourceOf(node):
+    """The input that a result is a finer version of, or None if it was deleted."""
+    return node.GetNodeReference(SOURCE_ROLE)
+
+
+def consistencyOf(node) -> float | None:
+    """How well a result agrees with its input (dB), as it was told with it."""
+    told = node.GetAttribute(ATTRIBUTE + "Consistency")
+    return float(told.split()[0]) if told else None
 
 
 def segmentationWith(node):
@@ -204,6 +246,12 @@ def representationOf(node):
     return node.GetNodeReference(REPRESENTATION_ROLE) if node is not None else None
 
 
-def writeRepresentation(textNode, path: Path) -> None:
-    """The inverse of `encodeRepresentation`."""
-    path.write_bytes(base64.b64decode(textNode.GetText()))
+def writeRepresentation(node, path: Path) -> Iterator[None]:
+    """The inverse of `readRepresentation`, a piece at a time."""
+    text = node.GetText()
+    yield
+    step = CODE_BYTES // 3 * 4
+    with open(path, "wb") as file:
+        for start in range(0, len(text), step):
+            file.write(base64.b64decode(text[start : start + step]))
+            yield

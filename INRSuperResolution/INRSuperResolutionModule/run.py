@@ -16,7 +16,7 @@ from . import messages
 from .inputs import InputProblem, Request, inputArrays, pixelsAndPlace
 from .library import addLibraryToPath
 from .process import WorkerProcess
-from .results import LoadedImage, addResults, loadImages, loadSegmentation, writeRepresentation
+from .results import LoadedImage, addResults, loadImages, loadSegmentation, readRepresentation, writeRepresentation
 from .segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
 from .transfer import NiftiReader, makeTemporaryFolder, write
 
@@ -65,6 +65,8 @@ class Run:
         self.started = 0.0
         self.secondsToFirstEvent: float | None = None
         self.onFinished: Callable[[Run], None] | None = None
+        self.sequence = None
+        """The runs of a whole sequence (a `SequenceRuns`) that this is one of."""
 
     @property
     def isEnded(self) -> bool:
@@ -185,7 +187,8 @@ class RunQueue:
                 raise InputProblem(_("the representation was deleted"), _("Run the method again."))
             if request.segmentationID:
                 run.looks = looksByLabel(segmentationOf(request))
-            writeRepresentation(keeper, folder / "input.inr")
+            for _piece in writeRepresentation(keeper, folder / "input.inr"):
+                yield
             paths.append(str(folder / "input.inr"))
         else:
             arrays = inputArrays(request)
@@ -301,7 +304,8 @@ class RunQueue:
             run.loaded = loaded  # whoever asked for the frames puts them together
             self._finishActive(State.DONE, _("Done."))
             return
-        representation = Path(self._job.representation) if self._job.representation else None
+        for representation in readRepresentation(Path(self._job.representation) if self._job.representation else None):
+            yield
         labels = None
         if self._job.labels_output:
             for labels in loadSegmentation(Path(self._job.labels_output), run.report):

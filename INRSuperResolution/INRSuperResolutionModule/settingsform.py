@@ -7,6 +7,7 @@ import itertools
 import typing
 
 import qt
+from slicer.i18n import tr as _
 
 
 def descriptions(cls: type) -> dict[str, str]:
@@ -74,7 +75,7 @@ class SettingsForm:
             widget.objectName = f"setting_{name}"
             label = qt.QLabel(readableName(name))
             label.toolTip = widget.toolTip
-            self._layout.addRow(label, widget)
+            self._layout.addRow(label, withBrowseButton(widget, self._tell) if name == "weights" else widget)
             self._widgets[name] = widget
 
     def _make(self, hint, value):
@@ -117,3 +118,23 @@ class SettingsForm:
     def _tell(self, *_args) -> None:
         if not self._isFilling:
             self._onChanged()
+
+
+def withBrowseButton(edit, onChosen):
+    """A row with the line edit and a button that puts the path of a weights file into it."""
+    row, button = qt.QWidget(), qt.QToolButton()
+    layout = qt.QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    button.text = "…"
+    button.toolTip = _("Choose a file with weights of your own.")
+
+    def browse(*_args) -> None:
+        path = qt.QFileDialog.getOpenFileName(row, _("Weights"), "", _("Weights (*.safetensors)"))
+        if path:
+            edit.text = path
+            onChosen()
+
+    button.connect("clicked(bool)", browse)
+    layout.addWidget(edit)
+    layout.addWidget(button)
+    return row

@@ -8,6 +8,8 @@ ablation
     attention (LAM) and cycle loss (CCL): ``ablation-*.safetensors`` in the folder ``Testing/Weights``.
 growth
     Seconds and memory on 1/8, 1/4, 1/2 and all of a volume.
+picture
+    Coronal and sagittal planes of the results at 5×, as ``cycleinr.png`` in the folder ``--output``.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ import numpy as np
 
 from ..client import run_in_worker
 from ..degrade import degrade
-from ..errors import InputError
+from ..errors import InputError, MissingError
 from ..intensity import robust_range
+from ..interpolate import Sampler
 from ..job import Job
 from ..metrics import compare
 from ..noise import snli
@@ -40,7 +43,7 @@ ABLATION = Path("Testing/Weights")
 VARIANTS = {"INR": ("arssr", "none"), "INR + LAM": ("arssr", "lam"), "INR + CCL": ("cycleinr", "ccl"),
             "INR + LAM + CCL": ("cycleinr", "both")}  # fmt: skip
 SHARES = (8, 4, 2, 1)
-TABLES = ("quality", "ablation", "growth")
+TABLES = ("quality", "ablation", "growth", "picture")
 Row = dict[str, float | str | None]
 
 
@@ -57,6 +60,7 @@ def benchmark_cycleinr(options: argparse.Namespace) -> None:
         "quality": lambda: compared(folder, methods, CASES),
         "ablation": lambda: compared(folder, weights, CASES[:2]),
         "growth": lambda: growth(folder),
+        "picture": lambda: picture(folder, methods, Path(options.output or ".")),
     }
     tables: dict[str, list[Row]] = {}
     for name in wanted:
@@ -133,3 +137,29 @@ def growth(folder: Path) -> Iterator[Row]:
                 "seconds": report["seconds"]["sample"],
                 "memory_mb": report["peak_memory_mb"],
             }
+
+
+def picture(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], output: Path) -> Iterator[Row]:
+    """Draw planes across the slices, where slices that differ would show as lines; yields where the picture is."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingError("matplotlib is not installed", "pip install matplotlib") from error
+    volume = read(folder / f"{CASES[0]}.nii.gz")
+    truth, coarse = without_slices(volume, 2, max(FACTORS))
+    shown = {"input": Sampler(coarse, 0)(truth.grid)}
+    for name, (method, settings) in methods.items():
+        made = fit(method, [coarse], settings=dict(settings), slice_profile="none")
+        shown[name] = made.sample(truth.grid)[0].data
+    shown["truth"] = truth.data
+    i, j = (n // 2 + n // 12 for n in truth.shape[:2])
+    top = float(np.percentile(truth.data, 99.8))
+    figure = Figure(figsize=(3 * len(shown), 6.4), layout="constrained", facecolor="black")
+    for (name, data), column in zip(shown.items(), figure.subplots(2, len(shown)).T):
+        column[0].set_title(name, color="white")
+        for axes, plane in zip(column, (data[:, j], data[i])):
+            axes.imshow(plane.T, cmap="gray", vmin=0, vmax=top, origin="lower", interpolation="nearest")
+            axes.set_axis_off()
+    path = output / "cycleinr.png"
+    figure.savefig(path, dpi=90)
+    yield {"picture": str(path)}

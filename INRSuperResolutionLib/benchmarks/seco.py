@@ -8,8 +8,11 @@ truth's 99.9th percentile being 1; `eroded` is the PSNR two pixels inside the ma
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
+import math
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,9 +41,11 @@ NETWORKS = ("seco", *BASELINE_PRESETS)
 BRAIN_SLICES = (70, 100)
 OMEGAS = (10, 20, 30, 40, 50, 60)
 # the paper's Table 4
-GOOD_PSNR, GOOD_SSIM = 30.0, 0.90
-# time limits that are tried for it, s
+GOALS = {"psnr": 30.0, "ssim": 0.90}
+# time limits that are tried for it, s; how often the last step between two is halved; and the seeds
 FIRST_LIMIT, LIMIT_RATIO, LAST_LIMIT = 0.25, 1.2, 20.0
+HALVINGS = 3
+SEEDS = (0, 1, 2)
 EVOLUTION_EPOCHS = (1, 3, 10, 30)
 # the ablation takes every so many cases
 ABLATION_STEP = 4
@@ -63,12 +68,12 @@ class Case:
     labels: Volume | None
     factor: int
 
-    @property
+    @functools.cached_property
     def coarse(self) -> Volume:
         """The slice as a coarser scanner sees it."""
         return degrade(self.truth, "area", (self.factor, self.factor, 1))
 
-    @property
+    @functools.cached_property
     def coarse_labels(self) -> Volume | None:
         """The label with the largest share in each pixel."""
         if self.labels is None:
@@ -150,12 +155,12 @@ def icbm152(folder: Path) -> tuple[Volume, Volume]:
     return t1, t1.replace(data=tissues, name="tissues")
 
 
-def restore(method: str, case: Case, limit: float | None = None, **changes: Any) -> Representation:
+def restore(method: str, case: Case, limit: float | None = None, seed: int = 0, **changes: Any) -> Representation:
     """Fit `method` to a case with the area model."""
     labels = case.coarse_labels if method == "seco" else None
     return fit(
         method, [case.coarse], settings=changes, labels=labels, slice_profile="boxcar",
-        finest_spacing=min(case.truth.spacing[:2]), max_seconds=limit, seed=0,
+        finest_spacing=min(case.truth.spacing[:2]), max_seconds=limit, seed=seed,
     )  # fmt: skip
 
 
@@ -217,28 +222,49 @@ def time_to_quality(
 ) -> Iterator[dict[str, Any]]:
     """Table 4: the shortest fit (its schedule cut to a time limit) that reaches 30 dB, or SSIM 0.90.
 
-    Without the spline of what the network leaves, which is above 30 dB alone.
+    The class network is part of the fit. Without the spline of what the network leaves, which is above
+    30 dB alone. Median and spread over the seeds; a method that fails with the first seed is not tried again.
     """
     case = first_case(folder)
-    restore("siren", case, 0.5, agree=False)  # what is slow the first time
+    case.coarse_labels  # noqa: B018  the input is there before the clock starts
+    for method in ("siren", "seco"):
+        restore(method, case, 0.5, agree=False)  # what is slow the first time
     for method in methods:
-        reached: dict[str, float | None] = {"seconds_psnr": None, "seconds_ssim": None}
-        limit = FIRST_LIMIT
-        while limit < LAST_LIMIT and None in reached.values():
-            started = time.perf_counter()
-            representation = restore(method, case, limit, agree=False)
-            seconds = time.perf_counter() - started
-            found = quality_of(case, representation)
-            if found["psnr"] >= GOOD_PSNR and reached["seconds_psnr"] is None:
-                reached["seconds_psnr"] = seconds
-            if found["ssim"] >= GOOD_SSIM and reached["seconds_ssim"] is None:
-                reached["seconds_ssim"] = seconds
-            limit *= LIMIT_RATIO
-        yield {
-            "case": case.name,
-            "method": method,
-            **{k: "not reached" if v is None else v for k, v in reached.items()},
-        }
+        told: dict[str, Any] = {"case": case.name, "method": method}
+        attempts = [functools.cache(functools.partial(attempt, method, case, seed)) for seed in SEEDS]
+        for figure, enough in GOALS.items():
+            found: list[float] = []
+            for of_seed in attempts:
+                seconds = shortest(of_seed, figure, enough)
+                if seconds is None:
+                    break
+                found.append(seconds)
+            told[f"seconds_{figure}"] = statistics.median(found) if len(found) == len(SEEDS) else "not reached"
+            told[f"spread_{figure}"] = f"{min(found):.2f} to {max(found):.2f}" if found else ""
+        yield told
+
+
+def attempt(method: str, case: Case, seed: int, limit: float) -> tuple[float, dict[str, float]]:
+    """Seconds of a fit that is cut to a limit, and its figures."""
+    started = time.perf_counter()
+    representation = restore(method, case, limit, seed, agree=False)
+    return time.perf_counter() - started, quality_of(case, representation)
+
+
+def shortest(fit_within: Callable[[float], tuple[float, dict[str, float]]], figure: str, enough: float) -> float | None:
+    """Seconds of the shortest attempt whose `figure` is good enough, to 2 %; None if none within the last limit is."""
+    low, high = 0.0, FIRST_LIMIT
+    while fit_within(high)[1][figure] < enough:
+        low, high = high, high * LIMIT_RATIO
+        if high > LAST_LIMIT:
+            return None
+    for _ in range(HALVINGS if low else 0):
+        middle = math.sqrt(low * high)
+        if fit_within(middle)[1][figure] < enough:
+            low = middle
+        else:
+            high = middle
+    return fit_within(high)[0]
 
 
 def ablation(

@@ -30,6 +30,7 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
         self._scene, self._current, self._filling = None, "", False
         self.addEnabled = self.removeEnabled = self.renameEnabled = False
         self.showHidden = self.selectNodeUponCreation = False
+        self._attributes: dict[str, str] = {}
         self.currentIndexChanged.connect(self._picked)
 
     def _get_types(self) -> list[str]:
@@ -64,6 +65,15 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
     noneEnabled = QtCore.Property(bool, _get_none, _set_none)
     noneDisplay = QtCore.Property(str, _get_display, _set_display)
     showChildNodeTypes = QtCore.Property(bool, _get_children, _set_children)
+
+    def addAttribute(self, node_type: str, name: str) -> None:
+        """List only nodes of that class that have the attribute, whatever its value."""
+        self._attributes[node_type] = name
+        self._fill()
+
+    def _fits(self, node: Any) -> bool:
+        name = self._attributes.get(node.GetClassName())
+        return name is None or node.GetAttribute(name) is not None
 
     def setMRMLScene(self, scene: Any) -> None:
         self._scene = scene
@@ -101,7 +111,7 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
         nodes = [n for t in self._types for n in slicer.util.getNodesByClass(t, self._scene)]
         for node in nodes:
             exact = self.showChildNodeTypes or node.GetClassName() in self._types
-            if exact and not node.GetHideFromEditors():
+            if exact and not node.GetHideFromEditors() and self._fits(node):
                 self.addItem(node.GetName(), node.GetID())
         place = self.findData(self._current)
         gone = place < 0 and self._current
@@ -223,12 +233,24 @@ class LayoutManager(QtCore.QObject):
         """Draw five times a second, as a window does."""
         self._timer.start(200)
 
+    def node(self) -> Any:
+        """The real layout node, in which Slicer's own logics change the layout, too."""
+        found = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        if found is None:
+            found = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLayoutNode")
+            for layout in self.SHOWN:
+                found.AddLayoutDescription(layout, "<layout/>")
+            found.SetViewArrangement(self._layout)
+        return found
+
     @property
     def layout(self) -> int:
+        self._layout = self.node().GetViewArrangement()
         return self._layout
 
     def setLayout(self, layout: int) -> None:
         self._layout = layout
+        self.node().SetViewArrangement(layout)
         for name, view in self._views.items():
             view.setVisible(name in self.SHOWN.get(layout, self._views))
 

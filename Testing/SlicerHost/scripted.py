@@ -15,7 +15,6 @@ from typing import Any
 
 import qt
 import slicer
-from slicer.util import VTKObservationMixin
 
 from .mrmlwidgets import qMRMLNodeComboBox
 
@@ -54,7 +53,7 @@ class ScriptedLoadableModuleWidget:
         pass
 
 
-class ScriptedLoadableModuleLogic(VTKObservationMixin):
+class ScriptedLoadableModuleLogic:
     """The logic of a module; its parameter node is a singleton of the scene."""
 
     def __init__(self, parent: Any = None) -> None:
@@ -87,6 +86,14 @@ class ScriptedLoadableModuleTest(unittest.TestCase):
 # ---- parameterNodeWrapper ------------------------------------------------------------------------
 
 
+@dataclasses.dataclass
+class WithinRange:
+    """An annotation: the limits of a number, which its widget takes over."""
+
+    minimum: float
+    maximum: float
+
+
 def is_node(hint: Any) -> bool:
     """Whether a type hint is a MRML node class, or a choice of some (as in Slicer: by typing.Union, with None)."""
     if typing.get_origin(hint) is typing.Union:
@@ -106,6 +113,8 @@ def from_text(text: str, hint: Any) -> Any:
 
 def make_field(name: str, hint: Any, default: Any) -> property:
     """A field of a parameter node: kept in the MRML node as text, or as references to nodes."""
+    limits = limits_of(hint)
+    hint = typing.get_args(hint)[0] if limits else hint
 
     def get(self: Any) -> Any:
         node = self.parameterNode
@@ -131,14 +140,21 @@ def make_field(name: str, hint: Any, default: Any) -> property:
                 node.AddNodeReferenceID(name, item.GetID())
             node.Modified()
         else:
+            if limits and not limits.minimum <= value <= limits.maximum:
+                raise ValueError(f"{name} = {value} is outside {limits}")
             node.SetParameter(name, to_text(value))
 
     return property(get, set_)
 
 
+def limits_of(hint: Any) -> WithinRange | None:
+    """The limits that a type is annotated with."""
+    return next((a for a in getattr(hint, "__metadata__", ()) if isinstance(a, WithinRange)), None)
+
+
 def parameterNodeWrapper(cls: type) -> type:
     """Turns annotated fields into ones kept in a MRML node."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     members: dict[str, Any] = {n: make_field(n, h, getattr(cls, n, None)) for n, h in hints.items()}
     members["__annotations__"] = {}
 
@@ -152,7 +168,7 @@ def parameterNodeWrapper(cls: type) -> type:
             if field:
                 if field not in hints:
                     raise ValueError(f"the panel binds {field!r}, which the parameter node does not have")
-                links.append(Link(self, field, widget))
+                links.append(Link(self, field, widget, limits_of(hints[field])))
         self._links = [*getattr(self, "_links", []), *links]
         tag = self.parameterNode.AddObserver("ModifiedEvent", lambda *_: [link.show() for link in links])
         for link in links:
@@ -180,7 +196,7 @@ def parameterNodeWrapper(cls: type) -> type:
 class Link:
     """Keeps a widget and a field of the parameter node alike."""
 
-    def __init__(self, wrapper: Any, field: str, widget: Any) -> None:
+    def __init__(self, wrapper: Any, field: str, widget: Any, limits: WithinRange | None) -> None:
         from PySide6 import QtWidgets
 
         self._wrapper, self._field, self._widget = wrapper, field, widget
@@ -190,6 +206,9 @@ class Link:
             self._signal, self._get, self._set = widget.toggled, lambda: widget.checked, widget.setChecked
         elif isinstance(widget, (QtWidgets.QSpinBox, QtWidgets.QDoubleSpinBox)):
             self._signal, self._get, self._set = widget.valueChanged, lambda: widget.value, widget.setValue
+            # as in Slicer: without an annotation, the limits in the UI file are lost
+            widest = (-(2**31), 2**31 - 1) if isinstance(widget, QtWidgets.QSpinBox) else (-1e300, 1e300)
+            widget.setRange(*((limits.minimum, limits.maximum) if limits else widest))
         elif isinstance(widget, QtWidgets.QLineEdit):
             self._signal, self._get, self._set = widget.textChanged, lambda: widget.text, widget.setText
         else:
@@ -248,7 +267,7 @@ def install() -> None:
         ScriptedLoadableModuleTest=ScriptedLoadableModuleTest,
     ).__all__ = [n for n in globals() if n.startswith("ScriptedLoadable")]
     module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
-    module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameterNodeWrapper)
+    module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameterNodeWrapper, WithinRange=WithinRange)
     packaging = Packaging()
     module(
         "slicer.packaging",

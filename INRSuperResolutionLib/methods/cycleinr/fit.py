@@ -63,7 +63,7 @@ def fit_volumes(
             )
         scans.append(SlicedScan(volume, profile, axis, plain))
         warn_of_distance(scans[-1], weights, context.progress)
-    made = VolumetricRepresentation(scans, weights, context.device)
+    made = VolumetricRepresentation(scans, weights, context.device, average_flips=settings.average_flips)
     start = TRAINING_SHARE if settings.weights == SELF else 0.0
     for done in made.prepare():
         context.progress.update(start + (1 - start) * done)

@@ -280,7 +280,8 @@ def fit_inr(
                 break
             done = max(done, elapsed)
         if step % STEPS_PER_UPDATE == 0:
-            context.progress.update(done, loss=float(loss.detach()))
+            told = {"mutual_information": plateau.latest} if plateau and plateau.latest is not None else {}
+            context.progress.update(done, loss=float(loss.detach()), **told)
             preview(context.progress, representation)
         if plateau and step % max(1, steps_per_epoch // settings.checks_per_epoch) == 0 and plateau.reached():
             stopped_by = "mutual information"
@@ -348,6 +349,11 @@ class MutualInformationPlateau:
         index = chosen + rng.uniform(-0.5, 0.5, chosen.shape)
         self._points = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
         self._history: list[float] = []
+
+    @property
+    def latest(self) -> float | None:
+        """The mutual information (nats) at the last check; None before the first."""
+        return self._history[-1] if self._history else None
 
     def reached(self) -> bool:
         """Check once more; True when the mean change over the last checks is below the tolerance."""

@@ -71,6 +71,7 @@ def descend(
     generator: torch.Generator,
     stage: Stage,
     most_steps: int | None = None,
+    hurry: float = 1.0,
 ) -> int:
     """Adam with exponentially falling rates over a fixed number of steps; returns the steps that were made.
 
@@ -86,6 +87,8 @@ def descend(
         The part of the rates that is left at the end.
     most_steps
         Ends the epochs early; None for all of them.
+    hurry
+        Where a time limit leaves fewer steps, the rates make up for it, up to so many times higher.
     """
     steps = epochs * -(-samples // batch)
     if most_steps is not None:
@@ -104,8 +107,9 @@ def descend(
                 stage.tracker.cut = True
                 return step
             done = max(step / steps, spent)  # the rates fall to their end in the time there is
+            faster = min(hurry, max(1.0, spent * steps / (step + 1)))
             for group, rate in zip(optimizer.param_groups, rates):
-                group["lr"] = rate * final_rate**done
+                group["lr"] = faster * rate * final_rate**done
             loss = loss_of(chosen)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

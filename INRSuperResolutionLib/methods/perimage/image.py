@@ -24,6 +24,8 @@ POINTS_AT_ONCE = 1 << 13
 CLASS_BATCH = 256
 CLASS_RATE = 2e-3
 CLASS_FINAL_RATE = 0.01
+# a slow network stays smooth, which makes the better image; but in little time it must learn anything at all
+CLASS_HURRY = 5.0
 CLASS_TIME = 0.05
 # on a volume, one in so many steps is its
 CLASS_STEPS = 4
@@ -148,7 +150,7 @@ class FitOfSeco(FitOfImage):
     ) -> None:
         self._present: np.ndarray | None = None
         self._kept: Tensor | None = None
-        self._conditions: Tensor | None = None
+        self._factors: tuple[Tensor, Tensor] | None = None
         self._calls = 0
         if shares is not None:
             flat = shares.reshape(len(shares), -1)[:, pixels.used.numpy()]
@@ -179,6 +181,7 @@ class FitOfSeco(FitOfImage):
             self.generator,
             stage,
             most,
+            CLASS_HURRY,
         )
         if self.count * self.pixels.parts_in_all * network.classes <= MOST_KEPT:
             kept = self.at_all_points(network.probabilities)
@@ -209,12 +212,13 @@ class FitOfSeco(FitOfImage):
         # p, q, r, s change slowly: in between, a step costs what it costs SIREN
         turn = settings.joint or self._calls % CONDITIONS_EVERY == 0
         self._calls += 1
-        if turn or self._conditions is None:
+        if turn or self._factors is None:
             conditions = network.conditions()
-            self._conditions = conditions.detach()
+            factors = network.factors(conditions)
+            self._factors = factors[0].detach(), factors[1].detach()
         else:
-            conditions = self._conditions
-        loss = self.misfit(network.values(x, shares, conditions), chosen)
+            factors = self._factors
+        loss = self.misfit(network.values(x, shares, factors), chosen)
         if turn:
             loss = loss + settings.penalty * network.penalty(conditions)
         if settings.joint and self._present is not None:

@@ -16,6 +16,9 @@ from torch.nn import functional
 
 from .settings import FrSettings, GaussSettings, MfnSettings, ReluPeSettings, SirenSettings, WireSettings
 
+# a product with so few columns is slow in one of its two orders
+FEW_COLUMNS = 8
+
 
 def linears(sizes: Sequence[int]) -> nn.ModuleList:
     """Linear layers between these widths."""
@@ -47,7 +50,9 @@ class SineLayer(torch.autograd.Function):
         u, w, z = ctx.saved_tensors
         of_z = torch.cos(z).mul_(gradient)
         of_u = of_z.to(w.dtype) @ w if ctx.needs_input_grad[0] else None
-        of_weight = (of_z.T.to(u.dtype) @ u).float()
+        of_z_exact = of_z.to(u.dtype)
+        # of both orders the one that is fast for few columns
+        of_weight = (of_z_exact.T @ u if u.shape[1] > FEW_COLUMNS else (u.T @ of_z_exact).T).float()
         return of_u, of_weight, of_z.sum(0, dtype=torch.float32), None
 
 

@@ -19,62 +19,73 @@ START = 1e-3
 
 
 class ConditionedSines(torch.autograd.Function):
-    """wᵀ v of the last of the sine layers v ← a'·sin(v Wᵀ + π E), for all layers at once.
+    """The layers z ← v (ω W)ᵀ + π K [ω b; ω W 1; 1], v ← (π A)·sin z; the last one without a sine.
 
-    Each layer has an amplitude a for each point and a phase E for each class; π are the points' class
-    distributions. Written out, and with the cosine found again from the phase, it costs little more
-    than plain sine layers.
+    Points have class distributions π; a class has an amplitude A in front of each layer, and weighs the
+    layer's bias, the sums of its rows, and 1 by K. Written out, and with the cosine found again from
+    the phase, it costs little more than plain sine layers.
 
-    Inputs: x (n, dims), π (n, classes), a (n, layers + 1) with the one of the input first, w (width,), the
-    type of the hidden values, then for each layer W (out, in) and for each layer E (classes, out).
+    Inputs: x (n, dims), π (n, classes), A (classes, layers), K (layers, classes, 3), the ω of each layer, the
+    type of the hidden values, then W (out, in) of each layer and b (out,) of each; the last layer has one
+    output. Result (n,). No gradient is given for x.
     """
 
     @staticmethod
-    def forward(ctx, x, shares, amplitudes, last, kind, *layers):  # type: ignore[no-untyped-def]
-        count = len(layers) // 2
-        weights, phases = layers[:count], layers[count:]
-        half_shares, half_amplitudes = shares.to(kind), amplitudes.to(kind)
-        z = (x * amplitudes[:, :1]) @ weights[0].T
-        z = z.addmm_(shares, phases[0]).to(kind)  # the first phase runs through many periods
-        used, zs, vs = [weights[0]], [], []
-        for n in range(count):
-            if n:
-                used.append(weights[n].to(kind))
-                z = (vs[-1] @ used[n].T).addmm_(half_shares, phases[n].to(kind))
-            zs.append(z)
-            vs.append(torch.sin(z).mul_(half_amplitudes[:, n + 1 : n + 2]))
-        half_last = last.to(kind)
-        ctx.count = count
-        ctx.save_for_backward(x, shares, half_shares, amplitudes, half_amplitudes, half_last, *used, *phases, *zs, *vs)
-        return (vs[-1] @ half_last).float()
+    def forward(ctx, x, shares, amplitudes, mixed, omegas, kind, *layers):  # type: ignore[no-untyped-def]
+        last = len(omegas) - 1
+        of_points = shares @ amplitudes
+        half_shares, half_points = shares.to(kind), of_points.to(kind)
+        weights, bases, phases, zs = [], [], [], []
+        bare, vs = [x], [x * of_points[:, :1]]
+        for n, omega in enumerate(omegas):
+            weight, bias = omega * layers[n], omega * layers[last + 1 + n]
+            weights.append(weight.to(vs[n].dtype))
+            bases.append(torch.stack([bias, weight.sum(dim=1), torch.ones_like(bias)]))
+            phases.append(mixed[n] @ bases[n])
+            if n < last:
+                z = vs[n] @ weights[n].T
+                # the first phase runs through many periods
+                z = z.addmm_(half_shares, phases[n].to(kind)) if n else z.addmm_(shares, phases[n]).to(kind)
+                zs.append(z)
+                bare.append(torch.sin(z))
+                vs.append(bare[-1] * half_points[:, n + 1, None])
+        ctx.save_for_backward(shares, half_shares, amplitudes, half_points, mixed)
+        ctx.omegas = omegas
+        ctx.kept = weights, bases, phases, zs, vs, bare if any(ctx.needs_input_grad[1:3]) else None
+        return (vs[last] @ weights[last][0]).to(x.dtype) + (shares @ phases[last])[:, 0]
 
     @staticmethod
     def backward(ctx, gradient):  # type: ignore[no-untyped-def]
-        x, shares, half_shares, amplitudes, half_amplitudes, last, *rest = ctx.saved_tensors
-        n = ctx.count
-        weights, phases, zs, vs = rest[:n], rest[n : 2 * n], rest[2 * n : 3 * n], rest[3 * n :]
+        shares, half_shares, amplitudes, half_points, mixed = ctx.saved_tensors
+        weights, bases, phases, zs, vs, bare = ctx.kept
+        last, exact = len(zs), shares.dtype
         of_shares = torch.zeros_like(shares) if ctx.needs_input_grad[1] else None
-        of_amplitudes = torch.empty_like(amplitudes) if ctx.needs_input_grad[2] else None
-        of_weights, of_phases = [None] * n, [None] * n
-        gradient = gradient.to(last.dtype)
-        of_last = (gradient @ vs[-1]).float()
-        of_v = gradient[:, None] * last
-        for n in reversed(range(ctx.count)):
-            if of_amplitudes is not None:  # v = a·sin z, so its derivative by a is sin z
-                of_amplitudes[:, n + 1] = torch.linalg.vecdot(of_v, torch.sin(zs[n]))
-            of_z = torch.cos(zs[n]).mul_(of_v).mul_(half_amplitudes[:, n + 1 : n + 2])
-            of_phases[n] = (half_shares.T @ of_z).float()
+        of_mixed = torch.empty_like(mixed) if ctx.needs_input_grad[3] else None
+        of_points = None if bare is None else shares.new_empty(len(shares), last + 1)
+        of_weights, of_biases = [], []
+        of_z = gradient[:, None].to(half_points.dtype)
+        for n in reversed(range(last + 1)):
+            of_phases = (half_shares.T @ of_z).to(exact)
             if of_shares is not None:
-                of_shares += of_z.to(shares.dtype) @ phases[n].T
-            if n:
-                of_weights[n] = (of_z.T @ vs[n - 1]).float()
-                of_v = of_z @ weights[n]
-            else:
-                of_z = of_z.to(x.dtype)
-                of_weights[0] = of_z.T @ (x * amplitudes[:, :1])
-                if of_amplitudes is not None:
-                    of_amplitudes[:, 0] = torch.linalg.vecdot(of_z @ weights[0], x)
-        return None, of_shares, of_amplitudes, of_last, None, *of_weights, *of_phases
+                of_shares += of_z.to(exact) @ phases[n].T
+            if of_mixed is not None:
+                of_mixed[n] = of_phases @ bases[n].T
+            of_bias, of_sums, _ = mixed[n].T @ of_phases
+            of_z = of_z.to(vs[n].dtype)
+            # of both orders the one that is fast for few columns
+            of_weight = of_z.T @ vs[n] if n else (vs[n].T @ of_z).T
+            of_weights.append((of_weight.to(exact) + of_sums[:, None]).mul_(ctx.omegas[n]))
+            of_biases.append(of_bias * ctx.omegas[n])
+            if n or of_points is not None:
+                of_v = of_z * weights[n] if n == last else of_z @ weights[n]
+                if of_points is not None:
+                    of_points[:, n] = torch.linalg.vecdot(of_v, bare[n])
+                if n:
+                    of_z = torch.cos(zs[n - 1]).mul_(of_v).mul_(half_points[:, n, None])
+        of_amplitudes = None if of_points is None else shares.T @ of_points
+        if of_shares is not None:
+            of_shares += of_points @ amplitudes.T
+        return (None, of_shares, of_amplitudes, of_mixed, None, None, *of_weights[::-1], *of_biases[::-1])
 
 
 class Seco(nn.Module):
@@ -85,9 +96,9 @@ class Seco(nn.Module):
 
     - h is evaluated at the corners of the simplex, one class each, and its outputs are mixed by the
       probabilities of g. Where a point belongs to one class this is h itself, at no cost per point.
-    - p and s of a layer are folded into the next one, whose phase is then
-      (q p')·ω0·(W v) + [q·ω0·(s'·W 1 + b) + r], with v the bare sine: an amplitude for each point and a vector
-      for each class.
+    - p' and s' of the layer before are folded into a layer, whose phase is then
+      (q p')·ω0·(W v) + q·ω0·b + q s'·ω0·(W 1) + r, with v the bare sine: an amplitude for each point and a
+      vector for each class.
 
     Parameters
     ----------
@@ -121,6 +132,14 @@ class Seco(nn.Module):
         """p, q, r, s of each class and layer, float32 (classes, 4, layers)."""
         return self.conditioner(self.corners).view(self.classes, 4, self.layers)
 
+    def factors(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """A and K of :class:`ConditionedSines`, from p, q, r, s."""
+        p, q, r, s = conditions.unbind(1)
+        one, zero = torch.ones_like(p[:, :1]), torch.zeros_like(p[:, :1])
+        # the layer before the first, and after the last one, changes nothing
+        q, r, p, s = (torch.cat(pair, dim=1) for pair in ((q, one), (r, zero), (one, p), (zero, s)))
+        return q * p, torch.stack([q, q * s, r], dim=2).transpose(0, 1)
+
     def probabilities(self, x: Tensor) -> Tensor:
         """Class distribution at points; (n, dims) → (n, classes)."""
         if self.classifier is None:
@@ -128,25 +147,15 @@ class Seco(nn.Module):
         return torch.softmax(self.classifier.outputs(x), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.values(x, self.probabilities(x), self.conditions())
+        return self.values(x, self.probabilities(x), self.factors(self.conditions()))
 
-    def values(self, x: Tensor, shares: Tensor, conditions: Tensor) -> Tensor:
-        """The image; points (n, dims), class distributions (n, classes), conditions → (n,)."""
-        p, q, r, s = conditions.unbind(1)
-        one = torch.ones_like(p[:, :1])
-        amplitudes = shares @ (torch.cat([q, one], dim=1) * torch.cat([one, p], dim=1))
+    def values(self, x: Tensor, shares: Tensor, factors: tuple[Tensor, Tensor]) -> Tensor:
+        """The image; points (n, dims), class distributions (n, classes), factors → (n,)."""
         f = self.image
-        weights = [omega * layer.weight for layer, omega in zip(each(f.layers), f.omegas)]
-        biases = torch.stack([omega * layer.bias for layer, omega in zip(each(f.layers), f.omegas)])
-        # what the s of a layer adds to the phase of the next one
-        added = [w.sum(dim=1) for w in weights[1:]]
-        first = biases[:1].expand(len(p), 1, -1)
-        shifted = torch.cat([first, biases[1:] + s[:, :-1, None] * torch.stack(added)], dim=1) if added else first
-        phases = torch.addcmul(r[:, :, None], q[:, :, None], shifted)
-        value = ConditionedSines.apply(
-            x, shares, amplitudes, f.last.weight[0], f.hidden_type or x.dtype, *weights, *phases.unbind(1)
-        )
-        return value + shares @ (s[:, -1] * f.last.weight.sum() + f.last.bias)
+        layers = [*each(f.layers), f.last]
+        kind = f.hidden_type or x.dtype
+        weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+        return ConditionedSines.apply(x, shares, *factors, (*f.omegas, 1.0), kind, *weights, *biases)
 
     @staticmethod
     def penalty(conditions: Tensor) -> Tensor:

@@ -1,0 +1,53 @@
+"""How much memory is free, on every system; needs no package."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sys
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that can be had without swapping; None where the system does not tell."""
+    try:
+        if sys.platform == "win32":
+            return _on_windows()
+        if sys.platform == "darwin":
+            return _on_macos()
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError, AttributeError, subprocess.SubprocessError):
+        return None
+
+
+class _MemoryStatus(ctypes.Structure):
+    """MEMORYSTATUSEX of the Windows API."""
+
+    _fields_ = (
+        ("length", ctypes.c_ulong),
+        ("load", ctypes.c_ulong),
+        *(
+            (name, ctypes.c_ulonglong)
+            for name in ("total", "available", "page_total", "page_available", "virtual_total")
+        ),
+        ("virtual_available", ctypes.c_ulonglong),
+        ("extended", ctypes.c_ulonglong),
+    )
+
+
+def _on_windows() -> int:
+    status = _MemoryStatus()
+    status.length = ctypes.sizeof(status)
+    if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):  # type: ignore[attr-defined]
+        raise OSError("GlobalMemoryStatusEx failed")
+    return int(status.available)
+
+
+def _on_macos() -> int:
+    """Free, inactive and speculative pages: what the system gives away when it is asked."""
+    told = subprocess.run(["vm_stat"], capture_output=True, text=True, timeout=2, check=True).stdout
+    first, *lines = told.splitlines()
+    page = int(first.partition("page size of ")[2].split(" ")[0])
+    pages = {name.strip(): int(count.strip(" .")) for name, _, count in (line.partition(":") for line in lines)}
+    return page * sum(pages[f"Pages {kind}"] for kind in ("free", "inactive", "speculative"))

@@ -1,0 +1,35 @@
+"""How much memory is free."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+from INRSuperResolutionLib import memory
+
+# the form of macOS 14; values made up
+VM_STAT = """Mach Virtual Memory Statistics: (page size of 16384 bytes)
+Pages free:                               1000.
+Pages active:                           500000.
+Pages inactive:                           3000.
+Pages speculative:                         500.
+"Translation faults":                123456789.
+"""
+
+
+def test_free_memory_is_plausible_here():
+    free = memory.available_memory()
+    assert free is not None and 1 << 20 < free < 1 << 50
+
+
+def test_macos_counts_the_pages_that_it_gives_away(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: types.SimpleNamespace(stdout=VM_STAT))
+    assert memory.available_memory() == 16384 * 4500
+
+
+def test_nothing_is_told_where_the_system_tells_nothing(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: types.SimpleNamespace(stdout="what?"))
+    assert memory.available_memory() is None
