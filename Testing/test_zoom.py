@@ -414,7 +414,7 @@ def test_a_view_is_kept_as_a_volume(slicer, zoom, later, volume):
 
 def test_a_saved_representation_is_drawn(slicer, zoom, later, volume, tmp_path_factory):
     """Anything that is saved can be the source; the worker draws what has no coefficients."""
-    from INRSuperResolutionModule.results import addTextNode, encodeRepresentation
+    from INRSuperResolutionModule.results import addTextNode, readRepresentation
 
     import INRSuperResolutionLib as inrsr
 
@@ -422,7 +422,7 @@ def test_a_saved_representation_is_drawn(slicer, zoom, later, volume, tmp_path_f
     made = inrsr.fit("cubic", [inrsr.Volume(array, affine, name="T1")])
     path = tmp_path_factory.mktemp("saved") / "a.inr"
     made.save(path)
-    keeper = addTextNode("saved", encodeRepresentation(path))
+    keeper = addTextNode("saved", list(readRepresentation(path))[-1])
     zoom.start(volume, representation=keeper)
     view = named(zoom, "Red")
     later.until(lambda: all(v.isSharp for v in zoom.views.values()))

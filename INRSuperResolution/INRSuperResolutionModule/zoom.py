@@ -289,7 +289,8 @@ class ZoomController(slicer.util.VTKObservationMixin):
         folder = makeTemporaryFolder()
         if representation is not None:
             path = folder / "given.inr"
-            writeRepresentation(representation, path)
+            for _piece in writeRepresentation(representation, path):
+                pass
         else:
             array, _placed = pixelsAndPlace(self.volume)
             for path in write(array, affineOf(self.volume), folder / "volume"):
