@@ -29,6 +29,7 @@ from INRSuperResolutionModule.results import inputIDsOf, representationOf, segme
 from INRSuperResolutionModule.run import Run, RunQueue, State
 from INRSuperResolutionModule.segmentations import isLabelMap
 from INRSuperResolutionModule.sequences import SequenceRuns
+from INRSuperResolutionModule.zoompanel import ZoomPanel
 
 from INRSuperResolutionLib.methods import METHODS
 
@@ -104,12 +105,13 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.ui.settingsForm = self.ui.settingsWidget.layout()
         for selector in (
             self.ui.inputSelector, self.ui.segmentationSelector, self.ui.regionSelector, self.ui.likeSelector,
-            self.ui.outputSelector, self.ui.resultSelector,
+            self.ui.outputSelector, self.ui.resultSelector, self.ui.zoomSelector,
         ):  # fmt: skip
             selector.setMRMLScene(slicer.mrmlScene)
         self.ui.resultSelector.addAttribute("vtkMRMLScalarVolumeNode", "INRSuperResolution.Method")
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
+        self.zoomPanel = ZoomPanel(self.ui)
         self.logic.listeners.append(self.panel.onRunChanged)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -122,6 +124,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         """The module is closed or reloaded, or Slicer quits."""
         self.logic.close()
         self.panel.cleanUp()
+        self.zoomPanel.close()
         self.setParameterNode(None)
         self.removeObservers()
 

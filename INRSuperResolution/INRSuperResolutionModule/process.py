@@ -3,13 +3,11 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
-import sys
 
 import qt
 
-from .library import libraryFolder
+from .library import libraryFolder, pythonExecutable
 
 # what a cancelled worker gets before it is killed; it ends itself after 1 s
 KILL_AFTER_MILLISECONDS = 1600
@@ -19,11 +17,6 @@ BOOTSTRAP = (
     "print(json.dumps({'event':'started','pid':os.getpid()}),flush=True);"
     "runpy.run_module('INRSuperResolutionLib.worker',run_name='__main__',alter_sys=True)"
 )
-
-
-def pythonExecutable() -> str:
-    """PythonSlicer; elsewhere the Python that runs."""
-    return shutil.which("PythonSlicer") or sys.executable
 
 
 def workerEnvironment():

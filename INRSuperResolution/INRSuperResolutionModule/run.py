@@ -3,7 +3,6 @@
 import enum
 import json
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from .library import addLibraryToPath
 from .process import WorkerProcess
 from .results import LoadedImage, addResults, loadImages, loadSegmentation, readRepresentation, writeRepresentation
 from .segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
-from .transfer import NiftiReader, write
+from .transfer import NiftiReader, makeTemporaryFolder, write
 
 addLibraryToPath()
 
@@ -361,12 +360,6 @@ class RunQueue:
         self._notify(run)
         if run.onFinished is not None:
             run.onFinished(run)
-
-
-def makeTemporaryFolder() -> Path:
-    """Short and ASCII, because some libraries cannot read other paths."""
-    parent = slicer.app.temporaryPath
-    return Path(tempfile.mkdtemp(prefix="inrsr-", dir=parent if parent.isascii() else None))
 
 
 def neededNodes(request: Request) -> list:

@@ -4,10 +4,12 @@ Uncompressed, because a worker on the same machine reads them at once: a volume 
 well under a second. NRRD keeps the geometry in full precision but no sheared axes; NIfTI keeps those.
 """
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import slicer
 import vtk
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
@@ -18,6 +20,12 @@ NRRD_TYPES = {
     "int8": "signed char", "uint8": "unsigned char", "int16": "short", "uint16": "unsigned short", "int32": "int",
     "uint32": "unsigned int", "int64": "longlong", "uint64": "ulonglong", "float32": "float", "float64": "double",
 }  # fmt: skip
+
+
+def makeTemporaryFolder() -> Path:
+    """Short and ASCII, because some libraries cannot read other paths."""
+    parent = slicer.app.temporaryPath
+    return Path(tempfile.mkdtemp(prefix="inrsr-", dir=parent if parent.isascii() else None))
 
 
 def isSheared(affine: np.ndarray) -> bool:

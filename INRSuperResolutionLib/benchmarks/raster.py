@@ -24,13 +24,16 @@ from ..methods.coordinate.settings import LIIF_ARCHITECTURE
 from ..methods.encoder import lattice_points, parameters_of
 from ..methods.nexpr.drawing import SliceFunction
 from ..methods.nexpr.network import NExpRNetwork
-from ..methods.nexpr.raster import direct_sum
+from ..methods.nexpr.planes import Plane, VolumeFunction
+from ..methods.nexpr.raster import Basis, direct_sum
 from ..methods.nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 from ..methods.slicewise import PADDING
 
 SIDE = 256
 DRAWN = 1024
 ROUNDS = 15
+# voxels along each axis of the volume that an oblique plane is taken of
+SMALLER = 182
 # points that the LIIF decoder is timed on; all of them would take minutes
 LIIF_POINTS = 1 << 14
 COLUMNS = ("what", "milliseconds", "times_bicubic")
@@ -61,6 +64,8 @@ def benchmark_raster(options: argparse.Namespace) -> None:
         for name, way in ways.items():
             seconds[name].append(median(way, 1))
     figures = {name: statistics.median(s) for name, s in seconds.items()}
+    plane, volume = oblique_plane(code, network.basis(), min(SMALLER, SIDE))
+    figures["NExpR, oblique plane of 182 x 182 x 182"] = median(lambda: volume.draw(plane), 5)
     figures["NExpR, direct sum of scattered points"] = median(lambda: direct_sum(code, network.basis(), points), 1)
     liif = CoordinateNetwork(LIIF_ARCHITECTURE).eval()
     codes = liif.encode(x, torch.full((1,), factor))[0]
@@ -103,6 +108,15 @@ def benchmark_raster(options: argparse.Namespace) -> None:
             f"{told['network']:20} {told['parameters']:10,} parameters {told['gflops_encode']:8.2f} GFLOP to encode a slice"
         )
     print(f"NExpR at {factor:g}x is drawn {faster:.0f} times faster than LIIF")
+
+
+def oblique_plane(code: torch.Tensor, basis: Basis, side: int) -> tuple[Plane, VolumeFunction]:
+    """A plane that holds no axis of a volume, just large enough for it, and the volume; all of its slices have one code."""
+    spline = np.random.default_rng(0).random((side,) * 3, dtype=np.float32)
+    volume = VolumeFunction(spline, 2, lambda _: code, basis, 1.0, -np.inf, PADDING)
+    right, down = (np.array(v) / np.linalg.norm(v) * side / DRAWN for v in ((5.0, 1.0, 2.0), (-1.0, 7.0, -1.0)))
+    first = side / 2 - 0.5 - (right + down) * (DRAWN - 1) / 2
+    return Plane(first, down, right, (DRAWN, DRAWN)), volume
 
 
 def flops(call: Callable[[], object]) -> int:

@@ -9,7 +9,7 @@ import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .qtnames import OURS, QUiLoader
+from .qtnames import OURS, QUiLoader, connect
 
 SCENE_EVENTS = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
 
@@ -22,6 +22,7 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
     """Lists the nodes of some classes."""
 
     currentNodeChanged = QtCore.Signal("QVariant")
+    connect = connect
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)

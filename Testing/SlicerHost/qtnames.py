@@ -101,6 +101,7 @@ class ctkCollapsibleButton(OURS["QWidget"]):
     """A heading that shows or hides what is in it."""
 
     contentsCollapsed = QtCore.Signal(bool)
+    connect = connect  # a class with signals of its own gets PySide6's again
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)

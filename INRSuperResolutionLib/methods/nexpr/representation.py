@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from ...representation import Contrast
@@ -16,6 +17,8 @@ from ..slicewise import PADDING, SlicedVolume, SlicewiseRepresentation
 from .consistency import correction, fine_positions, is_period
 from .drawing import SliceFunction
 from .network import NExpRNetwork
+from .planes import VolumeFunction
+from .seams import meet
 from .settings import NExpRSettings
 
 # coefficients up to this size are saved too, so that a loaded file can be drawn at once
@@ -45,7 +48,8 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         assert isinstance(self.network, NExpRNetwork)
         scale = torch.full((len(slices),), NOMINAL_SCALE, device=slices.device)
         encode = self.network.encode_averaged if self._settings.average_flips else self.network.encode
-        return encode(slices, scale).half().contiguous()
+        basis = self.network.basis()
+        return torch.stack([meet(code, basis) for code in encode(slices, scale)]).half()
 
     def prepare(self) -> Iterator[float]:
         """Encode the slices, and make them agree with the input where the settings say so."""
@@ -83,6 +87,27 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         if sliced.change is not None:
             image = image + np.take(sliced.change, number, axis=sliced.axis)
         return SliceFunction(coefficients, self.network.basis(), image, spread, sliced.lowest, PADDING)
+
+    def spline(self, channel: int) -> np.ndarray:
+        """Coefficients of the cubic spline of a contrast, float32, (i, j, k)."""
+        sliced = self.volumes[channel]
+        data = sliced.volume.data if sliced.change is None else sliced.volume.data + sliced.change
+        coefficients: np.ndarray = ndimage.spline_filter(data, 3, np.float32, "mirror")
+        return coefficients
+
+    def volume_function(self, channel: int) -> VolumeFunction:
+        """A contrast as a function whose planes are drawn again and again; slices are encoded when they are needed."""
+        assert isinstance(self.network, NExpRNetwork)
+        sliced = self.volumes[channel]
+        return VolumeFunction(
+            self.spline(channel),
+            sliced.axis,
+            lambda number: self.code(channel, number),
+            self.network.basis(),
+            0.0 if sliced.zero_filled else sliced.spread,
+            sliced.lowest,
+            PADDING,
+        )
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`Representation`."""

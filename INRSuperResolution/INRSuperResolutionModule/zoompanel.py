@@ -1,0 +1,158 @@
+"""The section "Sharp zoom" of the panel: widgets ↔ the zoom controller, which goes on in other modules."""
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from .inputs import InputProblem
+from .results import representationOf
+from .zoom import ZoomController
+from .zoomsplit import SplitLines
+from .zoomviews import putLayersBack
+
+SHIPPED_WEIGHTS = "nexpr"
+
+
+def later(milliseconds: int, function) -> None:
+    """Qt's timer for the controller."""
+    qt.QTimer.singleShot(int(milliseconds), function)
+
+
+class ZoomPanel:
+    """Connects the widgets of the section.
+
+    Parameters
+    ----------
+    ui
+        The named child widgets.
+    makeController
+        Makes the controller; a test may give its own worker.
+    """
+
+    def __init__(self, ui, makeController=ZoomController) -> None:
+        self.ui = ui
+        self.controller = makeController(later, self.refresh)
+        self._splitLines = SplitLines(self.controller, self._onSplitDragged)
+        self._isRefreshing = False
+        ui.zoomButton.connect("contentsCollapsed(bool)", self._onCollapsed)
+        ui.zoomCheckBox.connect("toggled(bool)", self.onToggled)
+        ui.zoomSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onVolumeChanged)
+        ui.zoomSourceCombo.connect("currentIndexChanged(int)", self._onSourceChanged)
+        ui.zoomOpacitySlider.connect("valueChanged(int)", self._onOpacity)
+        ui.zoomSplitSlider.connect("valueChanged(int)", self._onSplit)
+        ui.zoomKeepButton.connect("clicked(bool)", self.onKeep)
+        scene = slicer.mrmlScene
+        self._sceneTag = scene.AddObserver(scene.EndImportEvent, lambda *_: putLayersBack())
+        self._fillSources()
+        self.refresh()
+
+    def close(self) -> None:
+        """Switch off and end the worker."""
+        slicer.mrmlScene.RemoveObserver(self._sceneTag)
+        self._splitLines.remove()
+        self.controller.close()
+
+    def refresh(self, *_args) -> None:
+        """Show what the controller says."""
+        ui, zoom = self.ui, self.controller
+        self._isRefreshing = True
+        try:
+            ui.zoomCheckBox.checked = zoom.isOn
+        finally:
+            self._isRefreshing = False
+        done, of = zoom.progress
+        ui.zoomProgressBar.visible = zoom.isOn and 0 < done < of
+        ui.zoomProgressBar.maximum, ui.zoomProgressBar.value = max(of, 1), done
+        for widget in (ui.zoomOpacitySlider, ui.zoomSplitSlider, ui.zoomKeepButton):
+            widget.enabled = zoom.isOn
+        if zoom.error is not None:
+            message, advice = zoom.error
+            self._tell(f"{message}. {advice}".strip())
+        elif zoom.isOn and of:
+            self._tell(
+                _("All slices are encoded.")
+                if done == of
+                else _("{n} of {of} slices are encoded.").format(n=done, of=of)
+            )
+        elif zoom.isOn:
+            self._tell(_("Starting …"))
+        else:
+            self._tell("")
+
+    def onToggled(self, isOn: bool) -> None:
+        """On or off."""
+        if self._isRefreshing:
+            return
+        if not isOn:
+            self._splitLines.remove()
+            self.controller.stop()
+            return
+        volume = self.ui.zoomSelector.currentNode()
+        if volume is None:
+            self.refresh()
+            self._tell(_("Choose a volume."))
+            return
+        try:
+            kind = self.ui.zoomSourceCombo.itemData(self.ui.zoomSourceCombo.currentIndex)
+            if kind == "saved":
+                self.controller.start(volume, representation=representationOf(volume), channel=channelOf(volume))
+            else:
+                self.controller.start(volume, weights=kind)
+        except InputProblem as problem:
+            self.refresh()
+            self._tell(f"{problem.message}. {problem.advice}")
+            return
+        self._onSplit(self.ui.zoomSplitSlider.value)
+
+    def onKeep(self, *_args) -> None:
+        """A volume of each sharp view."""
+        kept = [
+            n for n in (self.controller.keep(v.name) for v in list(self.controller.views.values())) if n is not None
+        ]
+        self._tell(
+            _("Kept: {names}").format(names=", ".join(n.GetName() for n in kept)) if kept else _("No view is sharp.")
+        )
+
+    def _fillSources(self) -> None:
+        combo, volume = self.ui.zoomSourceCombo, self.ui.zoomSelector.currentNode()
+        self._isRefreshing = True
+        combo.clear()
+        combo.addItem(_("NExpR, with the weights that come with it"), SHIPPED_WEIGHTS)
+        if representationOf(volume) is not None:
+            combo.addItem(_("The function that was saved with this result"), "saved")
+            combo.currentIndex = 1
+        self._isRefreshing = False
+
+    def _onVolumeChanged(self, *_args) -> None:
+        self._fillSources()
+        if self.controller.isOn and self.ui.zoomSelector.currentNode() is not self.controller.volume:
+            self.onToggled(True)
+
+    def _onSourceChanged(self, *_args) -> None:
+        if self.controller.isOn and not self._isRefreshing:
+            self.onToggled(True)
+
+    def _onCollapsed(self, isCollapsed: bool) -> None:
+        if not isCollapsed:
+            self.controller.prepare()  # so that switching on is quick
+
+    def _onOpacity(self, value: int) -> None:
+        self.controller.opacity = value / 100
+
+    def _onSplit(self, value: int) -> None:
+        self.controller.split = value / 100
+        self._splitLines.show()
+
+    def _onSplitDragged(self) -> None:
+        self.ui.zoomSplitSlider.value = round(100 * self.controller.split)
+
+    def _tell(self, text: str) -> None:
+        if self.ui.zoomStatusLabel.text != text:
+            self.ui.zoomStatusLabel.text = text
+
+
+def channelOf(result) -> int:
+    """Which contrast of its representation a result is: the place among the results that share it."""
+    keeper = representationOf(result)
+    nodes = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if representationOf(n) is keeper]
+    return nodes.index(result)

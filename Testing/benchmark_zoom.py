@@ -1,0 +1,261 @@
+"""How fast sharp zoom is, on Slicer's real slice logics without a window.
+
+    python Testing/benchmark_zoom.py VOLUME… [--steps 200] [--memory-steps 2000]
+
+In each orientation the view zooms and pans; timed are, for the same view and in turns, Slicer's own linear
+reslice and blend of two volumes (the volume and a copy of it) and sharp zoom (the frame, full resolution, and
+Slicer's reslice and blend of it), from the slice node's change to the blended image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import slicer  # noqa: E402
+import SlicerHost  # noqa: E402
+import vtk  # noqa: E402
+
+SIZE = (1024, 768)
+TILT = (33, 24, 10)
+# steps of a session: zoom in, move about, zoom out
+CYCLE = 40
+DEEPEST = 8.0
+
+
+class Loop:
+    """Timers, called when asked."""
+
+    def __init__(self) -> None:
+        self.jobs: list = []
+
+    def __call__(self, milliseconds, function) -> None:
+        self.jobs.append((time.perf_counter() + milliseconds / 1000, function))
+
+    def step(self) -> None:
+        now = time.perf_counter()
+        due = [f for at, f in self.jobs if at <= now]
+        self.jobs = [(at, f) for at, f in self.jobs if at > now]
+        for function in due:
+            function()
+
+    def until(self, condition, seconds=600.0) -> float:
+        start = time.perf_counter()
+        while not condition():
+            if time.perf_counter() - start > seconds:
+                raise SystemExit("it took too long")
+            self.step()
+            time.sleep(0.001)
+        return time.perf_counter() - start
+
+
+def memory() -> int:
+    """Memory of this process that is not mapped files, in bytes."""
+    with open("/proc/self/status", encoding="ascii") as lines:
+        fields = dict(line.split(":", 1) for line in lines)
+    return 1024 * int(fields["RssAnon"].split()[0])
+
+
+def set_view(node, orientation, volume, logic) -> None:
+    """Orientation (axial and sagittal: the volume's own planes) and a field of view that fits the volume."""
+    node.SetOrientation("Axial" if orientation == "oblique" else orientation.capitalize())
+    node.SetDimensions(*SIZE, 1)
+    if orientation != "oblique":
+        node.RotateToVolumePlane(volume)
+    logic.FitSliceToAll(*SIZE)
+    if orientation == "oblique":
+        turn = vtk.vtkTransform()
+        turn.SetMatrix(node.GetSliceToRAS())
+        for rotate, angle in zip((turn.RotateX, turn.RotateY, turn.RotateZ), TILT):
+            rotate(angle)
+        node.GetSliceToRAS().DeepCopy(turn.GetMatrix())
+        node.UpdateMatrices()
+
+
+def moves(node, steps):
+    """Changes of a slice node: a cycle of zooming in, panning, zooming out, over and over."""
+    whole = node.GetFieldOfView()
+    for n in range(steps):
+        part = n % CYCLE / CYCLE
+        if part < 1 / 3:
+            zoom = DEEPEST ** (3 * part)
+        elif part < 2 / 3:
+            zoom = DEEPEST
+        else:
+            zoom = DEEPEST ** (3 - 3 * part)
+        angle = 6 * np.pi * part
+        shift = 0.02 * whole[1] * np.array([np.cos(angle), np.sin(angle), 0])
+
+        def change(zoom=zoom, shift=shift):
+            with slicer.util.NodeModify(node):
+                node.SetXYZOrigin(*shift)
+                node.SetFieldOfView(whole[0] / zoom, whole[1] / zoom, whole[2])
+
+        yield zoom, change
+
+
+def blended(logic) -> None:
+    logic.GetImageDataConnection().GetProducer().Update()
+
+
+def timed(function) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def measure(volume, orientation, steps, zoom, loop, logics) -> dict:
+    """One session; seconds of each step, ours and Slicer's own."""
+    ours, own = logics
+    for logic in logics:
+        set_view(logic.GetSliceNode(), orientation, volume, logic)
+    view = next(v for v in zoom.views.values() if v.sliceNode is ours.GetSliceNode())
+    zoom.update()
+    loop.until(lambda: view.drawnKey == view.key() and not missing(zoom, view))
+    taken, errors = {"slicer": [], "frame": [], "sharp": []}, []
+    for n, ((_, change), (_, same)) in enumerate(
+        zip(moves(ours.GetSliceNode(), steps), moves(own.GetSliceNode(), steps))
+    ):
+        taken["slicer"].append(timed(lambda same=same: (same(), blended(own))))
+        start = time.perf_counter()
+        change()
+        zoom.update()
+        taken["frame"].append(time.perf_counter() - start)
+        blended(ours)
+        taken["sharp"].append(time.perf_counter() - start)
+        if n % (CYCLE // 2 + 3) == 0:
+            errors.append(error_of(view, zoom))
+    median = {k: float(np.median(v)) for k, v in taken.items()}
+    return {
+        "orientation": orientation,
+        "slicer_ms": 1000 * median["slicer"],
+        "frame_ms": 1000 * median["frame"],
+        "sharp_ms": 1000 * median["sharp"],
+        "ratio": median["sharp"] / median["slicer"],
+        "p95_over_median": float(np.percentile(taken["sharp"], 95)) / median["sharp"],
+        "slicer_p95_over_median": float(np.percentile(taken["slicer"], 95)) / median["slicer"],
+        "error_of_range": max(errors),
+    }
+
+
+def missing(zoom, view) -> set:
+    return set(view.slices) - zoom._source.encoded
+
+
+def error_of(view, zoom, every=37) -> float:
+    """Largest difference of a frame from the direct sum at some of its pixels, as a part of the volume's range."""
+    from INRSuperResolutionLib.grid import Grid
+    from INRSuperResolutionLib.zoom_worker import encode_on_demand
+
+    frame = slicer.util.arrayFromVolume(view.node)[0]
+    matrix = vtk.vtkMatrix4x4()
+    view.node.GetIJKToRASMatrix(matrix)
+    affine = slicer.util.arrayFromVTKMatrix(matrix)
+    place = affine @ np.diag([every, every, 1, 1])
+    picked = frame[::every, ::every]
+    if zoom not in REFERENCES:
+        REFERENCES[zoom] = encode_on_demand(str(next(zoom._source._folder.glob("volume.*"))), "nexpr")
+        REFERENCES[zoom].code = lambda _channel, number: zoom._source.function._code_of(number)
+    values = REFERENCES[zoom].evaluate(Grid((*picked.shape[::-1], 1), place), [0])[0, ..., 0].T
+    return float(np.abs(values - picked).max() / np.ptp(slicer.util.arrayFromVolume(zoom.volume)))
+
+
+REFERENCES: dict = {}
+
+
+def main() -> None:
+    """Print a table, or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("volumes", nargs="+")
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--memory-steps", type=int, default=0)
+    parser.add_argument("--orientations", nargs="+", default=["axial", "sagittal", "oblique"])
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    host = SlicerHost.start()
+    host.load_module()
+    from INRSuperResolutionModule.zoom import ZoomController
+
+    rows = []
+    for path in options.volumes:
+        slicer.mrmlScene.Clear()
+        volume = host.load_volume(path, Path(path).name.split(".")[0])
+        volume.CreateDefaultDisplayNodes()
+        copy = slicer.modules.volumes.logic().CloneVolume(slicer.mrmlScene, volume, "copy")
+        logics = [slicer.app.layoutManager().sliceWidget(n).sliceLogic() for n in ("Red", "Yellow")]
+        for logic in logics:
+            composite = logic.GetSliceCompositeNode()
+            composite.SetForegroundVolumeID(None)
+            composite.SetBackgroundVolumeID(volume.GetID())
+            set_view(logic.GetSliceNode(), "axial", volume, logic)
+        own = logics[1].GetSliceCompositeNode()
+        own.SetBackgroundVolumeID(copy.GetID())
+        own.SetForegroundVolumeID(volume.GetID())
+        own.SetForegroundOpacity(1.0)
+        loop = Loop()
+        zoom = ZoomController(loop)
+        cold = time.perf_counter()
+        zoom.prepare()
+        loop.until(lambda z=zoom: any(z._worker.events()) or z._worker.isReady)
+        zoom._warmUp.join()
+        cold = time.perf_counter() - cold
+        started = time.perf_counter()
+        zoom.start(volume)
+        view = next(v for v in zoom.views.values() if v.name == "Red")
+        loop.until(lambda z=zoom, v=view: v.isSharp or z.error)
+        first = time.perf_counter() - started
+        blended(logics[0])
+        # while the worker encodes the rest, the view is moved; then again without it
+        busy = [
+            timed(lambda c=c, z=zoom, s=logics[0]: (c(), z.update(), blended(s)))
+            for _, c in moves(view.sliceNode, CYCLE)
+        ]
+        encoded = zoom.progress
+        all_encoded = loop.until(lambda z=zoom: z.error or (z.progress[1] and z.progress[0] == z.progress[1]))
+        idle = [
+            timed(lambda c=c, z=zoom, s=logics[0]: (c(), z.update(), blended(s)))
+            for _, c in moves(view.sliceNode, CYCLE)
+        ]
+        print(
+            f"{volume.GetName()}: PyTorch loaded in {cold:.2f} s, first sharp frame {first:.2f} s after switching on;",
+            end=" ",
+        )
+        print(
+            f"a redraw while slices are encoded ({encoded[0]} of {encoded[1]}) {1e3 * np.median(busy):.1f} ms,", end=" "
+        )
+        print(f"afterwards {1e3 * np.median(idle):.1f} ms; all slices after {all_encoded:.0f} s more", flush=True)
+        for orientation in options.orientations:
+            row = {"volume": volume.GetName(), **measure(volume, orientation, options.steps, zoom, loop, logics)}
+            rows.append({**row, "first_s": first, "busy_ms": 1e3 * np.median(busy), "idle_ms": 1e3 * np.median(idle)})
+            print(
+                "  {orientation:9} Slicer {slicer_ms:6.1f} ms, frame {frame_ms:6.1f} ms, sharp {sharp_ms:6.1f} ms, ratio "
+                "{ratio:.2f}, 95 % / median {p95_over_median:.2f} (Slicer {slicer_p95_over_median:.2f}), "
+                "error {error_of_range:.1e} of the range".format(**row),
+                flush=True,
+            )
+        if options.memory_steps:
+            sizes = []
+            for n, (_, change) in enumerate(moves(view.sliceNode, options.memory_steps)):
+                change()
+                zoom.update()
+                blended(logics[0])
+                if n % (options.memory_steps // 4) == CYCLE or n == options.memory_steps - 1:
+                    sizes.append(memory() / 2**20)
+            print("  memory over", options.memory_steps, "steps, MB:", " ".join(f"{s:.0f}" for s in sizes))
+        zoom.close()
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
