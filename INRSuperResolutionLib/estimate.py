@@ -112,8 +112,7 @@ def estimate(
         memory += min(BYTES_PER_CODE[method] * input_voxels, MOST_CODE_BYTES)
     elif isinstance(settings, CycleINRSettings):
         speed = GPU_FLOPS if on_gpu else VOLUMETRIC_SPEED * cpu_flops()
-        flips = 8 if settings.average_flips else 1
-        seconds += 2 * flips * (ENCODING_BLOCK * input_voxels + DECODING_BLOCK * result_voxels) / speed  # type: ignore[operator]
+        seconds += 2 * settings.mirrored * (ENCODING_BLOCK * input_voxels + DECODING_BLOCK * result_voxels) / speed  # type: ignore[operator]
         if settings.weights == "self":
             seconds += min(settings.train_seconds, max_seconds or settings.train_seconds)
         memory += VOLUMETRIC_BYTES

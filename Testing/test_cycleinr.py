@@ -43,7 +43,7 @@ def fitted(method, tmp_path):
 
     def fit(volume, **options):
         weights = random_weights(method, tmp_path / "w.safetensors")
-        settings = {"weights": str(weights), "check": False}
+        settings = {"weights": str(weights), "check": False, "mirrored": 1}
         return inrsr.fit(method, [volume], settings=settings, device="cpu", **options)
 
     return fit
@@ -192,10 +192,10 @@ def test_any_axis_may_be_the_thick_one(fitted, axis):
     np.testing.assert_allclose(np.moveaxis(made, axis, 2), wanted, atol=1e-4 * np.ptp(data))
 
 
-def test_averaged_over_flips_a_mirrored_volume_gives_the_mirrored_result(method, tmp_path):
+def test_averaged_over_mirror_images_a_mirrored_volume_gives_the_mirrored_result(method, tmp_path):
     weights = str(random_weights(method, tmp_path / "w.safetensors"))
     volume = blobs((20, 18, 8))
-    settings = {"weights": weights, "check": False, "average_flips": True}
+    settings = {"weights": weights, "check": False, "mirrored": 8}
     grid = volume.grid.scaled((1, 1, 3))
 
     def restored(data):

@@ -55,10 +55,13 @@ def benchmark_cycleinr(options: argparse.Namespace) -> None:
     if unknown:
         raise InputError(f"table {unknown[0]!r} is not known", f"Give some of {', '.join(TABLES)}")
     methods: dict[str, tuple[str, dict[str, str]]] = {m: (m, {}) for m in options.methods or METHODS}
-    weights = {v: (m, {"weights": str(ABLATION / f"ablation-{n}.safetensors")}) for v, (m, n) in VARIANTS.items()}
+    variants = {
+        v: (m, {"weights": str(ABLATION / f"ablation-{n}.safetensors"), "mirrored": "1", "check": "false"})
+        for v, (m, n) in VARIANTS.items()
+    }
     makers = {
         "quality": lambda: compared(folder, methods, CASES),
-        "ablation": lambda: compared(folder, weights, CASES[:2]),
+        "ablation": lambda: compared(folder, variants, CASES[:2]),
         "growth": lambda: growth(folder),
         "picture": lambda: picture(folder, methods, Path(options.output or ".")),
     }
@@ -128,7 +131,7 @@ def growth(folder: Path) -> Iterator[Row]:
             write(big.replace(data=big.data[: side[0], : side[1], : side[2]]), path)
             job = Job(
                 task="upscale", method="cycleinr", inputs=[str(path)], outputs=[str(out)], scale=[1, 1, 5],
-                settings={"check": "false"},
+                settings={"check": "false", "mirrored": "1"},
             )  # fmt: skip
             report = run_in_worker(job, lambda event: None)
             yield {

@@ -163,27 +163,33 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         return self._here(inner(base)) + found
 
     def _cycle(self, example: BlockExample, code: Tensor) -> Tensor:
-        """Slices between the given ones are made, and from them the given ones again (Fang et al., Eq. 6 and 7).
+        """Fine slices are made, encoded, and the given slices found again between them (Fang et al., Eq. 6 and 7).
 
-        The paper encodes all fine slices again. Here it is as many as there were, half a slice on, so that all
-        that the way back sees is made, and the second encoding costs no more than the first.
+        As many fine slices as there were coarse ones, so that the way back costs what the way there did: a part of
+        what the paper encodes again. None of them lies on a given slice, which would make it easy.
         """
         count = len(example.voxels)
-        between = np.arange(count - 1) + 0.5
-        base = np.tensordot(spline_weights(between, count, 0.0), example.voxels, 1)
-        made = self._restore(code, example, between.astype(np.float32), base)
-        told = Told(example.ratio, 0.0)
+        factor = max(2, min(round(example.ratio), MOST_PARTS))
+        start = (count - count // factor) // 2 - 1
+        fine = start + (np.arange(count) + 0.5) / factor
+        base = np.tensordot(spline_weights(fine, count, 0.0), example.voxels, 1)
+        made = self._restore(code, example, fine.astype(np.float32), base)
+        told = Told(example.ratio / factor, 0.0)
         with self.autocast():
             codes = self.network.encode(made[None], [told])[0]
-            back = np.arange(END, count - 2 - END) + 0.5
-            residual = self.network.decode(codes, self._here(back.astype(np.float32)), told)
-        spline = torch.tensordot(self._here(spline_weights(back, count - 1, 0.0)), made, 1)
-        given = inner(self._here(example.voxels))[END + 1 : count - 1 - END]
+            numbers = np.arange(count)
+            places = (numbers - start) * factor - 0.5  # of the given slices among the fine ones
+            seen = (places > END) & (places < count - 1 - END)
+            residual = self.network.decode(codes, self._here(places[seen].astype(np.float32)), told)
+        spline = torch.tensordot(self._here(spline_weights(places[seen], count, 0.0)), made, 1)
+        given = inner(self._here(example.voxels[seen]))
         return (spline[:, REACH:-REACH, REACH:-REACH] + residual - given[:, REACH:-REACH, REACH:-REACH]).abs().mean()
 
 
 # slices of the way back that lie too near the ends of the block
 END = 2
+# slices that are made for each distance of the given ones, at most
+MOST_PARTS = 3
 
 
 def inner(block):  # type: ignore[no-untyped-def]  # an array or a tensor

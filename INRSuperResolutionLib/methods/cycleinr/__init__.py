@@ -16,8 +16,8 @@ def presets(method: str) -> dict[str, CycleINRSettings]:
     usual = CycleINRSettings(weights=method)
     return {
         "fast": usual,
-        "balanced": dataclasses.replace(usual, weights="self"),
-        "paper": CycleINRSettings(weights=f"{method}-paper", check=False),
+        "balanced": dataclasses.replace(usual, mirrored=8),
+        "paper": CycleINRSettings(weights=f"{method}-paper", check=False, mirrored=1),
     }
 
 

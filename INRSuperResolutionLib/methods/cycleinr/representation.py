@@ -12,7 +12,6 @@ where it was cut: tiles need no blending, and the memory does not depend on the 
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -47,6 +46,9 @@ FINER = 2
 LOWEST_FACTOR, HIGHEST_FACTOR = 1.0, 8.0
 # results this much finer than the finest of the training are warned of
 TOO_FAR = 1.05
+# mirror images, as the axes (slices, rows, columns) that are turned round; those that differ the most come first
+TURNS = [(False, False, False), (True, True, True), (False, True, True), (True, False, False),
+         (True, False, True), (False, True, False), (True, True, False), (False, False, True)]  # fmt: skip
 Box = tuple[slice, slice, slice]
 
 
@@ -103,11 +105,11 @@ class VolumetricRepresentation(Representation):
         weights: Weights,
         device: str = "cpu",
         contrasts: Sequence[Contrast] | None = None,
-        average_flips: bool = False,
+        mirrored: int = 1,
     ) -> None:
         super().__init__(contrasts or [Contrast.of(s.source) for s in scans])
         self.scans, self.weights, self._device = list(scans), weights, device
-        self._average_flips = average_flips
+        self._turns = TURNS[:mirrored]
         network = load_network(weights)
         assert isinstance(network, VolumetricNetwork)
         self.network = network.to(device)
@@ -175,16 +177,15 @@ class VolumetricRepresentation(Representation):
         x = torch.from_numpy(np.ascontiguousarray(block))[None].to(self._device)
         (i, height), (j, width) = ((a.start - s - REACH, _size(a)) for a, s in zip((rows, columns), starts[1:]))
         where = torch.from_numpy((numbers - starts[0]).astype(np.float32)).to(self._device)
-        turns = list(itertools.product((False, True), repeat=3)) if self._average_flips else [(False, False, False)]
         found = torch.zeros(len(where), height, width, device=self._device)
         with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=has_bfloat16(self._device)):
-            for turn in turns:
+            for turn in self._turns:
                 codes = self.network.encode(x.flip([a + 1 for a in range(3) if turn[a]]), [one.told])[0]
                 codes = codes.flip([a for a in (1, 2) if turn[a]])
                 seen = codes[:, i : i + height + 2 * REACH, j : j + width + 2 * REACH]
                 # of mirrored slices, the decoder sees the pairs the other way round, too
                 found += self.network.decode(seen, len(codes) - 1 - where if turn[0] else where, one.told)
-        return (found / len(turns)).cpu().numpy()
+        return (found / len(self._turns)).cpu().numpy()
 
     def tiles(self, grid: Grid) -> Iterator[Box]:
         """Boxes of the grid that lie within one tile of the (first) volume each."""
@@ -286,7 +287,7 @@ class VolumetricRepresentation(Representation):
             "profiles": [s.profile.kind for s in self.scans],
             "axes": [s.axis for s in self.scans],
             "plain": [s.plain for s in self.scans],
-            "average_flips": self._average_flips,
+            "mirrored": len(self._turns),
         }
 
     @classmethod
@@ -303,7 +304,7 @@ class VolumetricRepresentation(Representation):
             if f"added.{n}" in arrays:
                 one.correct(arrays[f"added.{n}"])
         weights = Weights.from_state(config["weights"], arrays)
-        return cls(scans, weights, contrasts=contrasts, average_flips=config["average_flips"])
+        return cls(scans, weights, contrasts=contrasts, mirrored=config["mirrored"])
 
 
 def _size(span: slice) -> int:
