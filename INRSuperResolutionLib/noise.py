@@ -48,8 +48,11 @@ def slice_noise(data: np.ndarray, inside: np.ndarray, axis: int) -> np.ndarray:
         box.append(slice(there[0] + quarter, there[-1] + 1 - quarter))
     found = np.full(len(slices), np.nan)
     for k in np.flatnonzero(seen.mean(axis=(1, 2)) > FULL_ENOUGH):
+        region = slices[k][box[0], box[1]]
+        if np.ptp(region) == 0:  # nothing to estimate from
+            continue
         try:
-            found[k] = estimate_sigma(slices[k][box[0], box[1]])
+            found[k] = estimate_sigma(region)
         except ImportError as error:
             raise MissingError("PyWavelets is not installed", "pip install PyWavelets") from error
     return found

@@ -25,7 +25,7 @@ import numpy as np
 from ..client import run_in_worker
 from ..degrade import degrade
 from ..errors import InputError, MissingError
-from ..intensity import robust_range
+from ..intensity import foreground, robust_range
 from ..interpolate import Sampler
 from ..job import Job
 from ..metrics import compare
@@ -157,10 +157,12 @@ def picture(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], output
     shown["truth"] = truth.data
     i, j = (n // 2 + n // 12 for n in truth.shape[:2])
     top = float(np.percentile(truth.data, 99.8))
-    figure = Figure(figsize=(3 * len(shown), 6.4), layout="constrained", facecolor="black")
+    # the patient, with little around
+    box = [slice(max(0, int(w.min()) - 6), int(w.max()) + 7) for w in np.nonzero(foreground(truth.data))]
+    figure = Figure(figsize=(3 * len(shown), 5.2), layout="constrained", facecolor="black")
     for (name, data), column in zip(shown.items(), figure.subplots(2, len(shown)).T):
         column[0].set_title(name, color="white")
-        for axes, plane in zip(column, (data[:, j], data[i])):
+        for axes, plane in zip(column, (data[box[0], j, box[2]], data[i, box[1], box[2]])):
             axes.imshow(plane.T, cmap="gray", vmin=0, vmax=top, origin="lower", interpolation="nearest")
             axes.set_axis_off()
     path = output / "cycleinr.png"
