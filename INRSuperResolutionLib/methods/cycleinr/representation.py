@@ -73,7 +73,6 @@ class SlicedScan:
         self.axis = self.scan.thick
         self.plane = [a for a in range(3) if a != self.axis]
         self.is_constant = bool(np.ptp(volume.data) == 0)
-        self.spread = self.scan.scaling.scale
         self.lowest = float(volume.data.min())
         pixel = math.prod(self.volume.spacing[a] for a in self.plane) ** 0.5
         thickness = 0.0 if profile.kind == "none" else self.scan.width
