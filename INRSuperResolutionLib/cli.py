@@ -142,7 +142,7 @@ def make_parser() -> Parser:
     train.set_defaults(run=lambda options: run_train(options, dict(changes_of(options.set))))
 
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, cycleinr, fit, raster or seco")
+    benchmark.add_argument("name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, raster or seco")
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -156,12 +156,22 @@ def make_parser() -> Parser:
         help="fit: networks of the paper to measure (default: multicontrast); seco, cycleinr: methods (default: all)",
     )
     benchmark.add_argument(
-        "--tables", nargs="+", metavar="TABLE", help="seco, cycleinr: the tables to make (default: all)"
+        "--tables",
+        nargs="+",
+        metavar="TABLE",
+        help="of coordinate, cycleinr, nexpr, seco: the tables to make (default: all)",
     )
     benchmark.add_argument(
         "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"
     )
-    benchmark.add_argument("--output", metavar="FOLDER", help="seco, cycleinr: where to draw the pictures")
+    benchmark.add_argument("--output", metavar="FOLDER", help="where to draw the pictures of the tables")
+    benchmark.add_argument(
+        "--steps",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="nexpr, coordinate: training of each variant (default: %(default)d)",
+    )
     benchmark.add_argument("--json", action="store_true")
     add_debug(benchmark)
     benchmark.set_defaults(run=run_benchmark)

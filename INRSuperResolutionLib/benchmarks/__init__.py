@@ -6,15 +6,19 @@ import argparse
 from collections.abc import Callable
 
 from .arbitrary import benchmark_arbitrary
+from .coordinate import benchmark_coordinate
 from .cycleinr import benchmark_cycleinr
 from .fit import benchmark_fit
+from .nexpr import benchmark_nexpr
 from .raster import benchmark_raster
 from .seco import benchmark_seco
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "arbitrary": benchmark_arbitrary,
+    "coordinate": benchmark_coordinate,
     "cycleinr": benchmark_cycleinr,
     "fit": benchmark_fit,
+    "nexpr": benchmark_nexpr,
     "raster": benchmark_raster,
     "seco": benchmark_seco,
 }

@@ -15,7 +15,6 @@ picture
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,6 @@ import numpy as np
 
 from ..client import run_in_worker
 from ..degrade import degrade
-from ..errors import InputError, MissingError
 from ..intensity import foreground, robust_range
 from ..interpolate import Sampler
 from ..job import Job
@@ -35,6 +33,7 @@ from ..volume import Volume
 from ..volume_io import read, write
 from .arbitrary import DEFAULT_DATA
 from .lpips import perceptual_distance
+from .tables import Row, figure_of, print_tables
 
 CASES = ("ms19_flair", "ms19_t1", "clinical04_t2", "ct_abdomen")
 FACTORS = (2, 3, 5)
@@ -44,16 +43,11 @@ VARIANTS = {"INR": ("arssr", "none"), "INR + LAM": ("arssr", "lam"), "INR + CCL"
             "INR + LAM + CCL": ("cycleinr", "both")}  # fmt: skip
 SHARES = (8, 4, 2, 1)
 TABLES = ("quality", "ablation", "growth", "picture")
-Row = dict[str, float | str | None]
 
 
 def benchmark_cycleinr(options: argparse.Namespace) -> None:
     """Print the tables."""
     folder = Path(options.data) if options.data else DEFAULT_DATA
-    wanted = options.tables or list(TABLES)
-    unknown = [t for t in wanted if t not in TABLES]
-    if unknown:
-        raise InputError(f"table {unknown[0]!r} is not known", f"Give some of {', '.join(TABLES)}")
     methods: dict[str, tuple[str, dict[str, str]]] = {m: (m, {}) for m in options.methods or METHODS}
     variants = {
         v: (m, {"weights": str(ABLATION / f"ablation-{n}.safetensors"), "mirrored": "1", "check": "false"})
@@ -65,20 +59,7 @@ def benchmark_cycleinr(options: argparse.Namespace) -> None:
         "growth": lambda: growth(folder),
         "picture": lambda: picture(folder, methods, Path(options.output or ".")),
     }
-    tables: dict[str, list[Row]] = {}
-    for name in wanted:
-        tables[name] = []
-        for row in makers[name]():
-            tables[name].append(row)
-            if not options.json:
-                print(name, "  ".join(f"{k} {told(v)}" for k, v in row.items()), flush=True)
-    if options.json:
-        print(json.dumps(tables, indent=1))
-
-
-def told(value: float | str | None) -> str:
-    """A figure as text."""
-    return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
+    print_tables(makers, options)
 
 
 def compared(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], cases: tuple[str, ...]) -> Iterator[Row]:
@@ -144,10 +125,6 @@ def growth(folder: Path) -> Iterator[Row]:
 
 def picture(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], output: Path) -> Iterator[Row]:
     """Draw planes across the slices, where slices that differ would show as lines; yields where the picture is."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingError("matplotlib is not installed", "pip install matplotlib") from error
     volume = read(folder / f"{CASES[0]}.nii.gz")
     truth, coarse = without_slices(volume, 2, max(FACTORS))
     shown = {"input": Sampler(coarse, 0)(truth.grid)}
@@ -159,7 +136,7 @@ def picture(folder: Path, methods: dict[str, tuple[str, dict[str, str]]], output
     top = float(np.percentile(truth.data, 99.8))
     # the patient, with little around
     box = [slice(max(0, int(w.min()) - 6), int(w.max()) + 7) for w in np.nonzero(foreground(truth.data))]
-    figure = Figure(figsize=(3 * len(shown), 5.2), layout="constrained", facecolor="black")
+    figure = figure_of(3 * len(shown), 5.2, facecolor="black")
     for (name, data), column in zip(shown.items(), figure.subplots(2, len(shown)).T):
         column[0].set_title(name, color="white")
         for axes, plane in zip(column, (data[box[0], j, box[2]], data[i, box[1], box[2]])):

@@ -1,0 +1,49 @@
+"""What the benchmarks with several tables share: printing them, and drawing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..errors import InputError, MissingError
+
+Row = dict[str, float | str | None]
+
+
+def print_tables(makers: Mapping[str, Callable[[], Iterable[Row]]], options: argparse.Namespace) -> None:
+    """Print the tables of ``options.tables`` (None for all), row by row or as JSON.
+
+    Raises
+    ------
+    InputError
+        For a table that is not among `makers`.
+    """
+    wanted = options.tables or list(makers)
+    unknown = [t for t in wanted if t not in makers]
+    if unknown:
+        raise InputError(f"table {unknown[0]!r} is not known", f"Give some of {', '.join(makers)}")
+    tables: dict[str, list[Row]] = {}
+    for name in wanted:
+        tables[name] = []
+        for row in makers[name]():
+            tables[name].append(row)
+            if not options.json:
+                print(name, "  ".join(f"{k} {told(v)}" for k, v in row.items()), flush=True)
+    if options.json:
+        print(json.dumps(tables, indent=1))
+
+
+def told(value: float | str | None) -> str:
+    """A figure as text."""
+    return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
+
+
+def figure_of(width: float, height: float, **options: Any) -> Any:
+    """A figure of matplotlib of that size in inches; raises MissingError where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingError("matplotlib is not installed", "pip install matplotlib") from error
+    return Figure(figsize=(width, height), layout="constrained", **options)
