@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from .errors import InputError
 from .grid import Grid
-from .interpolate import Sampler
+from .interpolate import Sampler, basis_matrix, cubic_prefilter
 from .volume import Volume
 
 PROFILES = ("none", "boxcar", "gaussian")
@@ -49,6 +49,28 @@ class SliceProfile:
         else:
             weights = np.exp(-0.5 * (x * FWHM) ** 2)
         return weights / weights.sum()
+
+
+def slice_taps(profile: SliceProfile, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and weights with which a slice averages the field; `width` and offsets in distances of the slices."""
+    kernel = profile.kernel(1 / SUBSAMPLES)
+    half = len(kernel) // 2
+    return np.arange(-half, half + 1) / SUBSAMPLES * width, kernel
+
+
+def averaged_basis(coordinates: np.ndarray, size: int, profile: SliceProfile, width: float) -> np.ndarray:
+    """The cubic spline basis as seen by slices at `coordinates`, float64, (len(coordinates), size)."""
+    return sum(w * basis_matrix(coordinates + o, size, 3) for o, w in zip(*slice_taps(profile, width)))
+
+
+def spline_through_profile(size: int, profile: SliceProfile, width: float) -> np.ndarray:
+    """Samples → coefficients of the cubic spline whose slice averages, not its values, equal them; float64, (size, size).
+
+    So an image of averaged slices is sharpened as far as they allow, and consistent with them.
+    """
+    if profile.kind == "none":
+        return cubic_prefilter(size)
+    return np.linalg.inv(averaged_basis(np.arange(size, dtype=np.float64), size, profile, width))
 
 
 def coarse_axes(volume: Volume, grid: Grid) -> tuple[int, ...]:

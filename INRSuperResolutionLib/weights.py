@@ -98,7 +98,8 @@ def load_weights(name: str, method: str | None) -> Weights:
     found = hashlib.sha256(content).hexdigest()
     if wanted is not None and found != wanted:
         raise MissingError(f"the weights {path} are damaged (wrong SHA-256)", "Install the extension again")
-    if content[:2] == b"PK" or content[:1] == b"\x80":
+    # the length of a safetensors header may begin like a pickle: only the header itself tells them apart
+    if content[8:9] != b"{" and (content[:2] == b"PK" or content[:1] == b"\x80"):
         raise MissingError(f"{path} is a pickled file, which could run code", f"Give a {ENDING} file")
     header, tensors = _parse(content, path)
     if method is not None and header["method"] != method:

@@ -8,7 +8,7 @@ import pytest
 from tinynetworks import blobs
 
 from INRSuperResolutionLib import InputError, write
-from INRSuperResolutionLib.benchmarks import arbitrary, cycleinr, raster
+from INRSuperResolutionLib.benchmarks import arbitrary, coordinate, cycleinr, nexpr, raster, variants
 
 
 def test_raster(monkeypatch, capsys):
@@ -52,3 +52,42 @@ def test_cycleinr(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "cycleinr.png").stat().st_size > 3000
     with pytest.raises(InputError, match="'other'"):
         cycleinr.benchmark_cycleinr(argparse.Namespace(**{**options, "tables": ["other"]}))
+
+
+@pytest.fixture
+def tiny_variants(monkeypatch, tmp_path):
+    """Small volumes under the names that the variants are trained and measured on."""
+    monkeypatch.setattr(variants, "VALIDATION_EXAMPLES", 2)
+    for n, name in enumerate((*variants.TRAINING, *variants.VALIDATION, *variants.CASES)):
+        write(blobs((72, 60, 20), seed=n), tmp_path / f"{name}.nii.gz")
+    return {"json": True, "data": str(tmp_path), "tables": None, "output": None, "steps": 2}
+
+
+def test_nexpr(monkeypatch, capsys, tiny_variants, tmp_path):
+    for name, value in (("SIDE", 16), ("REPEATS", 1), ("FREQUENCIES", (2, 3)), ("PATCHES", (1, 2))):
+        monkeypatch.setattr(nexpr, name, value)
+    nexpr.benchmark_nexpr(argparse.Namespace(**{**tiny_variants, "output": str(tmp_path)}))
+    tables = json.loads(capsys.readouterr().out)
+    costs = {r["network"]: r for r in tables["cost"]}
+    assert costs["nexpr (paper)"]["parameters"] == pytest.approx(1.59e6, rel=0.02)  # Table 5
+    assert all(r["gflop"] > 0 and r["draw_4x_ms"] > 0 for r in costs.values())
+    rows = [r for r in tables["frequencies"] if "frequencies" in r]
+    assert [r["frequencies"] for r in rows] == ["2 learned", "3 learned", "2 fixed", "3 fixed", "paper's basis, 8 learned"]
+    assert all(r["at the start"] == r["at the end"] for r in rows if "fixed" in r["frequencies"])
+    assert (tmp_path / "frequencies.png").stat().st_size > 3000
+    assert [r["patch"] for r in tables["patch"]] == ["1", "2"]
+    # nothing was learned in two steps: the networks start at the spline, which is a fair image
+    assert all(20 < r["psnr ms19_t2"] < 60 for r in tables["patch"])
+
+
+def test_coordinate(capsys, tiny_variants, tmp_path):
+    coordinate.benchmark_coordinate(argparse.Namespace(**{**tiny_variants, "output": str(tmp_path)}))
+    tables = json.loads(capsys.readouterr().out)
+    bicubic = {(r["case"], r["scale"]): r for r in tables["quality"] if r["method"] == "bicubic"}
+    assert len(tables["quality"]) == 2 * (3 * 3 + 3 + 2)  # EDSR's upsampler at 2× alone
+    for case in variants.CASES:
+        assert bicubic[case, 1.5]["vif"] > bicubic[case, 3.0]["vif"]
+        assert bicubic[case, 1.5]["psnr"] > bicubic[case, 3.0]["psnr"]
+    told = [r for r in tables["stopping"] if "method" in r]
+    assert all(r["best_gain_db"] >= r["last_gain_db"] for r in told) and len(told) == 5
+    assert (tmp_path / "stopping.png").stat().st_size > 3000

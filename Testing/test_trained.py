@@ -17,7 +17,7 @@ from INRSuperResolutionLib.methods.networks import make_network
 from INRSuperResolutionLib.methods.slicewise import blend
 from INRSuperResolutionLib.methods.zero_filling import ZeroFilling, slice_axis
 from INRSuperResolutionLib.progress import Progress
-from INRSuperResolutionLib.weights import FOLDER, load_weights, shipped
+from INRSuperResolutionLib.weights import FOLDER, load_weights, save_weights, shipped
 
 
 @pytest.fixture(params=SLICEWISE)
@@ -175,6 +175,16 @@ def test_bad_weights_are_refused(inrsr, tmp_path):
         assert len(done.stderr.strip().splitlines()) == 1
         assert not (tmp_path / "o.nii.gz").exists()
     assert leftovers(tmp_path) == []
+
+
+def test_good_weights_that_begin_like_a_pickle_are_read(tmp_path):
+    """The length of the header comes first in the file; its lowest byte may be any multiple of 8."""
+    path, firsts = tmp_path / "w.safetensors", set()
+    for extra in range(0, 256, 8):
+        save_weights(path, "nexpr", {}, {"note": "x" * extra}, {"a": torch.ones(1)})
+        firsts.add(path.read_bytes()[0])
+        assert load_weights(str(path), "nexpr").tensors["a"] == 1
+    assert 0x80 in firsts
 
 
 def test_damaged_shipped_weights_are_noticed(monkeypatch, tmp_path):

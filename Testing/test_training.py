@@ -48,6 +48,15 @@ def test_examples_hold_what_they_say(tmp_path):
     assert len(SliceSet([str(tmp_path / "b.nii.gz")], tmp_path).stacks) == 3
 
 
+def test_a_training_that_diverges_says_so(tmp_path):
+    made = training("nexpr", tmp_path, steps=60)
+    with torch.no_grad():  # as after a step that was far too large
+        made.network.last.weight.fill_(float("nan"))
+    with pytest.raises(InputError, match=r"diverged before step 20.*learning_rate"):
+        made.run()
+    assert not (tmp_path / "w.safetensors").exists()
+
+
 @pytest.mark.parametrize("method", TRAINED)
 def test_training_goes_down_and_writes_its_files(method, tmp_path):
     made = training(method, tmp_path, validation=[str(write_other(tmp_path))], steps=8)

@@ -76,7 +76,7 @@ def measure(folder: Path, steps: int) -> tuple[list[Row], dict[str, list[dict[st
             coarse = loses(truth, scale)
             cubic = fit("cubic", [coarse], slice_profile="none").sample(truth.grid)[0]
             rows.append({"case": case, "scale": scale, "method": "bicubic", **scores(cubic, truth)})
-    for trained in train(variants(), folder, steps):
+    for trained in train(variants(), folder, steps, validate=True):
         logs[trained.variant.name] = trained.log
         for case, truth in slices.items():
             for scale in SCALES:

@@ -21,8 +21,9 @@ from .arbitrary import figures, loses, some_slices
 TRAINING = ("ms07_t1", "ms07_t2", "ms07_flair", "icbm152_t1")
 VALIDATION = ("clinical04_t2",)
 CASES = ("ms19_t2", "ms19_flair")
-# lines of a training's log
+# lines of a training's log, and the examples that each of them looks at
 LINES = 20
+VALIDATION_EXAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Trained:
         return made.sample(wanted.grid)[0]
 
 
-def train(variants: Sequence[Variant], folder: Path, steps: int) -> Iterator[Trained]:
+def train(variants: Sequence[Variant], folder: Path, steps: int, validate: bool = False) -> Iterator[Trained]:
     """Train one variant after the other, with the same seed; their files are gone when the next one is asked for."""
     for variant in variants:
         print(f"training {variant.name}, {steps} steps", file=sys.stderr, flush=True)
@@ -69,9 +70,14 @@ def train(variants: Sequence[Variant], folder: Path, steps: int) -> Iterator[Tra
                 variant.architecture,
                 [str(folder / f"{name}.nii.gz") for name in TRAINING],
                 Path(scratch) / "variant.safetensors",
-                settings=TrainingSettings(every=max(1, steps // LINES), warmup=min(200, steps // 5), **variant.changes),
+                settings=TrainingSettings(
+                    every=max(1, steps // LINES),
+                    warmup=min(200, steps // 5),
+                    validation_examples=VALIDATION_EXAMPLES,
+                    **variant.changes,
+                ),
                 data=variant.data,
-                validation=[str(folder / f"{name}.nii.gz") for name in VALIDATION],
+                validation=[str(folder / f"{name}.nii.gz") for name in VALIDATION if validate],
                 steps=steps,
             )
             training.run()

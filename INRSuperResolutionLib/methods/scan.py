@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ..forward_model import SUBSAMPLES, SliceProfile
+from ..forward_model import SliceProfile, slice_taps, spline_through_profile
 from ..intensity import Scaling, foreground
 from ..interpolate import basis_matrix, cubic_prefilter
 from ..volume import Volume
@@ -59,24 +59,14 @@ class Scan:
 
     def taps(self) -> tuple[np.ndarray, np.ndarray]:
         """Offsets in slices and weights with which a slice averages the field."""
-        kernel = self.profile.kernel(1 / SUBSAMPLES)
-        half = len(kernel) // 2
-        return np.arange(-half, half + 1) / SUBSAMPLES * self.width, kernel
-
-    def averaged_basis(self, coordinates: np.ndarray, size: int) -> np.ndarray:
-        """The spline basis as seen by slices at `coordinates`, float64, shape (len(coordinates), size)."""
-        return sum(w * basis_matrix(coordinates + o, size, 3) for o, w in zip(*self.taps()))
+        return slice_taps(self.profile, self.width)
 
     def solve(self, size: int, through_profile: bool) -> np.ndarray:
-        """Samples → spline coefficients along one axis, float64, (size, size).
-
-        Through the profile: the spline's slice averages, not its values, equal the samples. So a
-        base of averaged slices is already sharpened as far as they allow, and consistent with them.
-        """
+        """Samples → spline coefficients along one axis, float64, (size, size)."""
         if not through_profile:
             return cubic_prefilter(size)
         if size not in self._solved:
-            self._solved[size] = np.linalg.inv(self.averaged_basis(np.arange(size, dtype=np.float64), size))
+            self._solved[size] = spline_through_profile(size, self.profile, self.width)
         return self._solved[size]
 
     def weights(self, coordinates: np.ndarray, axis: int) -> Tensor:

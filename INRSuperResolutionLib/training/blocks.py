@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from ..errors import InputError
-from ..forward_model import SUBSAMPLES, SliceProfile
+from ..forward_model import SliceProfile, averaged_basis, spline_through_profile
 from ..intensity import Scaling, foreground
 from ..interpolate import basis_matrix, cubic_prefilter
 from ..progress import SILENT, Progress
@@ -262,8 +262,7 @@ def thin_out(
     if thickness == 0:
         first = float(round(first))  # whole steps keep measured slices as they are
     at = first + ratio * np.arange(count)
-    offsets, weights = slice_taps(thickness)
-    seen = sum(w * basis_matrix(at + o * ratio, depth, 3) for o, w in zip(offsets, weights)) @ cubic_prefilter(depth)
+    seen = averaged_basis(at, depth, profile_of(thickness), thickness * ratio) @ cubic_prefilter(depth)
     voxels = np.tensordot(seen.astype(np.float32), fine, 1)
     numbers = (np.arange(depth) - first) / ratio
     usable = np.flatnonzero((numbers >= END_SLICES) & (numbers <= count - 1 - END_SLICES))
@@ -278,18 +277,12 @@ def thin_out(
     )
 
 
-def slice_taps(thickness: float) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (in slices) and weights with which a slice averages over a part `thickness` of its distance to the next."""
-    kernel = SliceProfile("boxcar" if thickness else "none").kernel(1 / SUBSAMPLES)
-    half = len(kernel) // 2
-    return np.arange(-half, half + 1) / SUBSAMPLES * thickness, kernel
+def profile_of(thickness: float) -> SliceProfile:
+    """How slices average that are this thick."""
+    return SliceProfile("boxcar" if thickness else "none")
 
 
 def spline_weights(positions: np.ndarray, count: int, thickness: float) -> np.ndarray:
     """Slices → values at fractional slice numbers of the spline whose averages over the slices they are, float32."""
-    if thickness == 0:
-        solve = cubic_prefilter(count)
-    else:
-        numbers = np.arange(count, dtype=np.float64)
-        solve = np.linalg.inv(sum(w * basis_matrix(numbers + o, count, 3) for o, w in zip(*slice_taps(thickness))))
-    return (basis_matrix(positions, count, 3) @ solve).astype(np.float32)
+    solved = spline_through_profile(count, profile_of(thickness), thickness)
+    return (basis_matrix(positions, count, 3) @ solved).astype(np.float32)

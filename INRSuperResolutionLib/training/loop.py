@@ -36,6 +36,8 @@ from .lessons import BlockLessons, Lessons, SliceLessons
 
 # a rare steep batch must not undo what was learned
 LARGEST_GRADIENT = 1.0
+# steps without a finite gradient are left out; after so many in a row, there is nothing to save
+MOST_LOST = 20
 # the generators of the validation examples must differ from those of any step
 VALIDATION = 1 << 40
 
@@ -156,7 +158,7 @@ class Training:
         if plain:
             groups.append({"params": plain, "weight_decay": 0.0})
         self.optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        self.step, self.seconds, self.stale = 0, 0.0, 0
+        self.step, self.seconds, self.stale, self._lost = 0, 0.0, 0, 0
         self.log: list[dict[str, float]] = []
         self.checkpoint = output.with_suffix(".checkpoint")
         if resume:
@@ -227,7 +229,7 @@ class Training:
         started = time.perf_counter() - self.seconds
         losses: list[float] = []
         while (done := self._done()) < 1:
-            rate = min(1.0, (self.step + 1) / self.settings.warmup) * (1 + math.cos(math.pi * done)) / 2
+            rate = min(1.0, (self.step + 1) / max(1, self.settings.warmup)) * (1 + math.cos(math.pi * done)) / 2
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.learning_rate * rate
             numbers = [self.step * self.settings.batch + n for n in range(self.settings.batch)]
@@ -236,8 +238,10 @@ class Training:
             loss = self.lessons.loss(examples)
             loss.backward()
             self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-            self.optimizer.step()
+            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+            if torch.isfinite(norm):
+                self.optimizer.step()
+            self._check(float(norm))
             self.step += 1
             self.seconds = time.perf_counter() - started
             losses.append(float(loss.detach()))
@@ -247,6 +251,15 @@ class Training:
                 losses = []
                 if self.settings.patience and self.stale >= self.settings.patience:
                     break
+
+    def _check(self, norm: float) -> None:
+        """Raise InputError where the network has been useless for a while: it would not come back."""
+        self._lost = 0 if math.isfinite(norm) else self._lost + 1
+        if self._lost >= MOST_LOST:
+            raise InputError(
+                f"the training has diverged before step {self.step + 1}",
+                f"Give a learning_rate below {self.settings.learning_rate:g}",
+            )
 
     def _done(self) -> float:
         """Part of the training that is done; all processes agree on it."""
