@@ -9,12 +9,14 @@ Commands are JSON lines on stdin, events JSON lines on stdout. When stdin closes
 =========  =============================================================================================
 command    meaning
 =========  =============================================================================================
-open       a volume (with ``weights``) or an ``.inr`` file, and the ``folder`` for files that are shared
+open       a volume with ``weights``, or with an ``.inr`` file that holds its ``function``, or an ``.inr`` file alone; and
+           the ``folder`` for files that are shared
 want       slices in the order in which they are needed; what is being encoded is finished first
 draw       a frame: ``id``, ``affine`` (pixel → RAS), ``shape`` (columns, rows); replaces one that waits
+save       write the function to ``path``, an ``.inr`` file, when all that is wanted is encoded
 =========  =============================================================================================
 
-Events: ``ready``, ``opened``, ``evicted``, ``encoded``, ``drawn``, ``error``; each but the first with the
+Events: ``ready``, ``opened``, ``evicted``, ``encoded``, ``drawn``, ``saved``, ``error``; each but the first with the
 ``token`` of the last ``open``.
 """
 
@@ -56,6 +58,7 @@ class Server:
         self._slots: dict[int, int] = {}
         self._wanted: list[int] = []
         self._frames: dict[str, dict[str, Any]] = {}
+        self._saved_to: str | None = None
         self._folder = Path()
 
     def take(self, command: dict[str, Any]) -> None:
@@ -66,6 +69,8 @@ class Server:
             self._wanted = [n for n in command["want"] if n not in self._slots]
         elif "draw" in command:
             self._frames[command["draw"]["id"]] = command["draw"]
+        elif "save" in command and self._representation is not None:
+            self._saved_to = command["save"]["path"]
 
     def work(self) -> bool:
         """One piece of work; whether there was any."""
@@ -75,12 +80,20 @@ class Server:
         if self._codes is not None and self._wanted:
             self._encode(self._wanted.pop(0))
             return True
+        if self._saved_to is not None:
+            path, self._saved_to = self._saved_to, None
+            try:
+                self._representation.save(path)
+                self._tell("saved", path=path)
+            except InrsrError as error:
+                self._tell("saved", message=error.message, advice=error.advice)
+            return True
         return False
 
     def fail(self, error: BaseException) -> None:
         """Tell what went wrong, and forget what was opened."""
         told = as_inrsr_error(error)
-        self._representation, self._codes, self._frames, self._wanted = None, None, {}, []
+        self._representation, self._codes, self._frames, self._wanted, self._saved_to = None, None, {}, [], None
         self._tell("error", code=told.code, message=told.message, advice=told.advice)
 
     def _tell(self, event: str, **details: Any) -> None:
@@ -89,21 +102,27 @@ class Server:
     def _open(self, request: dict[str, Any]) -> None:
         self._token = request["token"]
         self._representation, self._codes, self._slots, self._wanted, self._frames = None, None, {}, [], {}
+        self._saved_to = None
         self._folder = Path(request["folder"])
-        if request["source"].endswith(".inr"):
-            from .methods import load_representation
+        from .methods import load_representation
 
+        channel = int(request.get("channel", 0))
+        if request["source"].endswith(".inr"):
             made = load_representation(request["source"])
+        elif "function" in request:
+            made = load_representation(request["function"])
+            channel = channel_of(made, request["source"], request["function"])
         else:
             made = encode_on_demand(request["source"], request["weights"])
         self._representation = made
-        channel = int(request.get("channel", 0))
         if not 0 <= channel < len(made.contrasts):
             raise InputError(f"channel {channel} of {len(made.contrasts)}", "Give one that is there")
         self._channel = channel
         from .methods.nexpr.representation import ExplicitRepresentation
 
         contrast = made.contrasts[channel]
+        if isinstance(made, ExplicitRepresentation):
+            made.saved_bytes = SHARED_BYTES
         told: dict[str, Any] = {"affine": contrast.grid.affine.tolist(), "shape": contrast.shape}
         if isinstance(made, ExplicitRepresentation) and made.volumes[channel].volume.slice_positions is None:
             told["explicit"] = self._share(made.volumes[channel])
@@ -174,6 +193,23 @@ def encode_on_demand(path: str, weights: str) -> Any:
         raise InputError(f"{sliced.volume.name} has no slice to restore", "Give an image of 2 × 2 or more")
     settings = NExpRSettings(weights=weights, consistent=False, check=False)
     return ExplicitRepresentation([sliced], load_weights(weights, "nexpr"), settings=settings)
+
+
+def channel_of(made: Any, path: str, function: str) -> int:
+    """The contrast of an explicit function that was made of the image in a file; raises InputError if none was."""
+    from .methods.nexpr.representation import ExplicitRepresentation
+    from .volume_io import read
+
+    image = read(path)
+    for channel, sliced in enumerate(made.volumes if isinstance(made, ExplicitRepresentation) else []):
+        own = sliced.volume
+        if (
+            own.shape == image.shape
+            and np.allclose(own.affine, image.affine, atol=1e-4)
+            and np.array_equal(own.data, image.data)
+        ):
+            return channel
+    raise InputError(f"{function} holds no function of this image", "Choose another file, or a network")
 
 
 def listen(stdin: TextIO, commands: queue.Queue[dict[str, Any] | None]) -> None:

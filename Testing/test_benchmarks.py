@@ -72,7 +72,13 @@ def test_nexpr(monkeypatch, capsys, tiny_variants, tmp_path):
     assert costs["nexpr (paper)"]["parameters"] == pytest.approx(1.59e6, rel=0.02)  # Table 5
     assert all(r["gflop"] > 0 and r["draw_4x_ms"] > 0 for r in costs.values())
     rows = [r for r in tables["frequencies"] if "frequencies" in r]
-    assert [r["frequencies"] for r in rows] == ["2 learned", "3 learned", "2 fixed", "3 fixed", "paper's basis, 8 learned"]
+    assert [r["frequencies"] for r in rows] == [
+        "2 learned",
+        "3 learned",
+        "2 fixed",
+        "3 fixed",
+        "paper's basis, 8 learned",
+    ]
     assert all(r["at the start"] == r["at the end"] for r in rows if "fixed" in r["frequencies"])
     assert (tmp_path / "frequencies.png").stat().st_size > 3000
     assert [r["patch"] for r in tables["patch"]] == ["1", "2"]

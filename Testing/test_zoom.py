@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import vtk
+from safetensors import safe_open
 from scenes import affine_of, small_volume
 
 from INRSuperResolutionLib.grid import Grid
@@ -429,6 +430,32 @@ def test_a_saved_representation_is_drawn(slicer, zoom, later, volume, tmp_path_f
     frame = slicer.util.arrayFromVolume(view.node)[0]
     truth = made.evaluate(Grid((*frame.shape[::-1], 1), affine_of(slicer, view.node)), [0])[0, ..., 0].T
     np.testing.assert_allclose(frame, truth, rtol=0, atol=1e-5 * np.ptp(array))
+
+
+def test_a_function_is_saved_and_drawn_again(slicer, zoom, later, volume, tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "a.inr"
+    switch_on(zoom, later, volume)
+    before = slicer.util.arrayFromVolume(named(zoom, "Red").node).copy()
+    zoom.saveFunction(str(path))
+    later.until(lambda: zoom.saved is not None)
+    assert zoom.saved["path"] == str(path)
+    assert sum("code." in name for name in safe_open(path, "numpy").keys()) == 7, "every slice is in the file"  # noqa: SIM118
+    zoom.start(volume, weights=str(path))
+    later.until(lambda: all_sharp(zoom))
+    np.testing.assert_allclose(slicer.util.arrayFromVolume(named(zoom, "Red").node), before, rtol=0, atol=1e-3)
+    # an edited volume is another image
+    slicer.util.updateVolumeFromArray(volume, slicer.util.arrayFromVolume(volume)[:, ::-1].copy())
+    later.until(lambda: zoom.error is not None)
+    assert "holds no function of this image" in zoom.error[0]
+    assert not any(v.isSharp for v in zoom.views.values())
+
+
+def test_a_file_that_cannot_be_written_is_told(slicer, zoom, later, volume, tmp_path_factory):
+    switch_on(zoom, later, volume)
+    zoom.saveFunction(str(tmp_path_factory.mktemp("saved") / "absent" / "a.inr"))
+    later.until(lambda: zoom.saved is not None)
+    assert "absent" in zoom.saved["message"]
+    assert all_sharp(zoom), "the views go on"
 
 
 def test_what_cannot_be_opened_is_told(slicer, zoom, later, volume):

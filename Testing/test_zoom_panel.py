@@ -49,6 +49,26 @@ def test_on_and_off(host, slicer, volume, panel):
     assert not ui.zoomKeepButton.enabled
 
 
+def test_a_function_is_saved_and_chosen(host, slicer, volume, panel, monkeypatch, tmp_path):
+    import qt
+
+    ui, path, combo = panel.ui, tmp_path / "mine.inr", panel.ui.zoomSourceCombo
+    dialogs = {"getSaveFileName": lambda *_: str(path.with_suffix("")), "getOpenFileName": lambda *_: ""}
+    monkeypatch.setattr(qt, "QFileDialog", type("", (), dialogs))
+    assert not ui.zoomSaveButton.enabled
+    ui.zoomCheckBox.checked = True
+    wait(host, lambda: ui.zoomStatusLabel.text == "All slices are encoded.")
+    ui.zoomSaveButton.click()
+    wait(host, lambda: ui.zoomStatusLabel.text == f"Saved as {path}.")
+    combo.currentIndex = combo.findData("choose")
+    assert combo.currentIndex == 0, "the dialog was cancelled"
+    monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: str(path)}))
+    combo.currentIndex = combo.findData("choose")
+    assert combo.currentText == "mine.inr"
+    wait(host, lambda: ui.zoomStatusLabel.text == "All slices are encoded.")
+    wait(host, lambda: all(v.isSharp for v in views(panel)))
+
+
 def test_without_a_volume_it_says_so(slicer, panel):
     panel.ui.zoomCheckBox.checked = True
     assert panel.ui.zoomStatusLabel.text == "Choose a volume."

@@ -75,7 +75,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
         Parameters
         ----------
         weights
-            Of NExpR, by name or a file.
+            Of NExpR, by name or a file; or an ``.inr`` file with the function of this volume.
         representation
             A text node with a saved representation to be drawn instead, and `channel` its contrast.
 
@@ -174,6 +174,16 @@ class ZoomController(slicer.util.VTKObservationMixin):
         node.SetAndObserveImageData(image)
         copyDisplay(self.volume, node)
         return slicer.mrmlScene.AddNode(node)
+
+    def saveFunction(self, path: str) -> None:
+        """Save the function as an ``.inr`` file, to be opened again by `start`; it is written when all slices are encoded."""
+        if self._source is not None:
+            self._source.saveTo(path)
+
+    @property
+    def saved(self) -> dict | None:
+        """What became of it: ``path``, or ``message`` and ``advice``; None while it is not done."""
+        return self._source.saved if self._source is not None else None
 
     def update(self) -> None:
         """Take news from the worker and redraw what has changed, now, in full."""
@@ -317,7 +327,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
     def _takeNews(self) -> None:
         if self._source is None:
             return
-        wasOpen = self._source.isOpen
+        wasOpen, wasSaved = self._source.isOpen, self._source.saved is not None
         changed, frames = self._source.poll()
         if self._source.isOpen and not wasOpen:
             for view in self.views.values():
@@ -326,6 +336,8 @@ class ZoomController(slicer.util.VTKObservationMixin):
             if view.name in frames and view.shows(self.volume.GetID()):
                 view.show(frames[view.name], view.frameToWorld, self._display, self._opacity)
                 view.isSharp = True
+        if self._source.saved is not None and not wasSaved:
+            self._onChanged()
         if changed or self.error:
             isDue = time.perf_counter() - self._lastNews > SECONDS_BETWEEN_NEWS or self.progress[0] == self.progress[1]
             for view in self.views.values():

@@ -1,5 +1,7 @@
 """The section "Sharp zoom" of the panel: widgets ↔ the zoom controller, which goes on in other modules."""
 
+from pathlib import Path
+
 import qt
 import slicer
 from slicer.i18n import tr as _
@@ -10,7 +12,8 @@ from .zoom import ZoomController
 from .zoomsplit import SplitLines
 from .zoomviews import putLayersBack
 
-SHIPPED_WEIGHTS = "nexpr"
+# what the choices of "Drawn from" stand for; others are paths of weights files
+SHIPPED_WEIGHTS, FILE, SAVED = "nexpr", "choose", "saved"
 
 
 def later(milliseconds: int, function) -> None:
@@ -41,6 +44,7 @@ class ZoomPanel:
         ui.zoomOpacitySlider.connect("valueChanged(int)", self._onOpacity)
         ui.zoomSplitSlider.connect("valueChanged(int)", self._onSplit)
         ui.zoomKeepButton.connect("clicked(bool)", self.onKeep)
+        ui.zoomSaveButton.connect("clicked(bool)", self.onSave)
         scene = slicer.mrmlScene
         self._sceneTag = scene.AddObserver(scene.EndImportEvent, lambda *_: putLayersBack())
         self._fillSources()
@@ -65,9 +69,13 @@ class ZoomPanel:
         ui.zoomProgressBar.maximum, ui.zoomProgressBar.value = max(of, 1), done
         for widget in (ui.zoomOpacitySlider, ui.zoomSplitSlider, ui.zoomKeepButton):
             widget.enabled = zoom.isOn
+        ui.zoomSaveButton.enabled = zoom.isOn and of > 0
         if zoom.error is not None:
             message, advice = zoom.error
             self._tell(f"{message}. {advice}".strip())
+        elif zoom.saved is not None:
+            done = _("Saved as {path}.") if "path" in zoom.saved else "{message}. {advice}"
+            self._tell(done.format(**zoom.saved))
         elif zoom.isOn and of:
             self._tell(
                 _("All slices are encoded.")
@@ -94,7 +102,7 @@ class ZoomPanel:
             return
         try:
             kind = self.ui.zoomSourceCombo.itemData(self.ui.zoomSourceCombo.currentIndex)
-            if kind == "saved":
+            if kind == SAVED:
                 self.controller.start(volume, representation=representationOf(volume), channel=channelOf(volume))
             else:
                 self.controller.start(volume, weights=kind)
@@ -113,14 +121,24 @@ class ZoomPanel:
             _("Kept: {names}").format(names=", ".join(n.GetName() for n in kept)) if kept else _("No view is sharp.")
         )
 
+    def onSave(self, *_args) -> None:
+        """The function as a file, from which it can be drawn again at once."""
+        button = self.ui.zoomSaveButton
+        path = qt.QFileDialog.getSaveFileName(button, _("Save the function"), "", _("Functions (*.inr)"))
+        if path:
+            path = path if path.endswith(".inr") else path + ".inr"
+            self._tell(_("The function is saved as soon as all slices are encoded."))
+            self.controller.saveFunction(path)
+
     def _fillSources(self) -> None:
         combo, volume = self.ui.zoomSourceCombo, self.ui.zoomSelector.currentNode()
         self._isRefreshing = True
         combo.clear()
         combo.addItem(_("NExpR, with the weights that come with it"), SHIPPED_WEIGHTS)
+        combo.addItem(_("A file with weights, or with a function …"), FILE)
         if representationOf(volume) is not None:
-            combo.addItem(_("The function that was saved with this result"), "saved")
-            combo.currentIndex = 1
+            combo.addItem(_("The function that was saved with this result"), SAVED)
+            combo.currentIndex = combo.count - 1
         self._isRefreshing = False
 
     def _onVolumeChanged(self, *_args) -> None:
@@ -129,7 +147,19 @@ class ZoomPanel:
             self.onToggled(True)
 
     def _onSourceChanged(self, *_args) -> None:
-        if self.controller.isOn and not self._isRefreshing:
+        if self._isRefreshing:
+            return
+        combo = self.ui.zoomSourceCombo
+        if combo.itemData(combo.currentIndex) == FILE:
+            path = qt.QFileDialog.getOpenFileName(
+                combo, _("Weights or function"), "", _("Weights and functions (*.safetensors *.inr)")
+            )
+            self._isRefreshing = True
+            if path:
+                combo.addItem(Path(path).name, path)
+            combo.currentIndex = combo.count - 1 if path else 0
+            self._isRefreshing = False
+        if self.controller.isOn:
             self.onToggled(True)
 
     def _onCollapsed(self, isCollapsed: bool) -> None:

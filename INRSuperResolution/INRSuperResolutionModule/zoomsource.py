@@ -104,14 +104,15 @@ class ZoomSource:
         self.affine = np.eye(4)
         """Voxel → RAS of what was opened, float64."""
         self.error: tuple[str, str] | None = None
+        self.saved: dict | None = None
+        """What came of `saveTo`: ``path``, or ``message`` and ``advice``; None before."""
         self.encoded: set[int] = set()
         self.slices = 0
         self._slots: dict[int, int] = {}
         self._wanted: list[int] = []
         self._frames: dict[str, int] = {}
-        worker.send(
-            open={"token": token, "source": str(path), "weights": weights, "folder": str(folder), "channel": channel}
-        )
+        what = {"token": token, "source": str(path), "folder": str(folder), "channel": channel}
+        worker.send(open={**what, "function" if weights.endswith(".inr") else "weights": weights})
 
     def poll(self) -> tuple[set[int], dict[str, np.ndarray]]:
         """News from the worker: slices that have come or gone, and frames it has drawn, by their views."""
@@ -135,6 +136,8 @@ class ZoomSource:
                 changed.add(event["slice"])
             elif kind == "drawn" and event["number"] == self._frames.get(event["id"]):
                 frames[event["id"]] = np.load(event["path"])
+            elif kind == "saved":
+                self.saved = event
             elif kind == "error":
                 self.error = (event["message"], event["advice"])
         if self.function is not None:
@@ -156,6 +159,11 @@ class ZoomSource:
         self._worker.send(
             draw={"id": view, "number": number, "affine": affine.tolist(), "shape": [int(n) for n in shape]}
         )
+
+    def saveTo(self, path: str) -> None:
+        """Have the worker save the function as an ``.inr`` file when all slices are encoded."""
+        self.saved = None
+        self._worker.send(save={"path": path})
 
     def close(self) -> None:
         """Let go of the shared files."""

@@ -21,8 +21,6 @@ from .planes import VolumeFunction
 from .seams import meet
 from .settings import NExpRSettings
 
-# coefficients up to this size are saved too, so that a loaded file can be drawn at once
-SAVED_BYTES = 1 << 28
 # the network is told this scale if it wants to know one
 NOMINAL_SCALE = 4.0
 
@@ -31,6 +29,8 @@ class ExplicitRepresentation(SlicewiseRepresentation):
     """Slices as explicit functions; coefficients are kept in float16 (an error below 1e-3 of the residual)."""
 
     kind = "explicit"
+    saved_bytes = 1 << 28
+    """Coefficients up to this size are saved too, so that a loaded file can be drawn at once."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         """See :class:`Representation`."""
         arrays, config = super().state()
         config["settings"] = dataclasses.asdict(self._settings)
-        if self._bytes <= SAVED_BYTES:
+        if self._bytes <= self.saved_bytes:
             arrays.update({f"code.{c}.{k}": code.cpu().numpy() for (c, k), code in self._codes.items()})
         return arrays, config
 
