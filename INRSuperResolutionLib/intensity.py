@@ -11,6 +11,8 @@ FOREGROUND_LEVEL = 0.1
 # interpolated MR images undershoot by up to this part of their brightest values
 OVERSHOOT = 0.2
 LOWEST_HU = -1024.0
+# the air of a CT is darker than this, and nothing of an MR image is
+DARK_AS_AIR = -500.0
 
 
 def foreground(data: np.ndarray) -> np.ndarray:
@@ -33,6 +35,11 @@ def without_signal(data: np.ndarray) -> float:
     """
     lowest, top = float(data.min()), float(np.percentile(data, 99.5))
     return 0.0 if lowest > -OVERSHOOT * top else max(lowest, LOWEST_HU)
+
+
+def is_ct(data: np.ndarray) -> bool:
+    """Whether the values are those of a CT with air, in Hounsfield units."""
+    return bool(data.min() < DARK_AS_AIR)
 
 
 def robust_range(data: np.ndarray) -> float:

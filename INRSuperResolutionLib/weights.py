@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, MissingError
+from .intensity import is_ct
+from .volume import Volume
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = "inrsr-weights/1"
 ENDING = ".safetensors"
+AUTO = "auto"
 FOLDER = Path(__file__).parent / "Resources" / "Weights"
 
 
@@ -70,6 +73,14 @@ class Weights:
 def shipped() -> dict[str, str]:
     """SHA-256 sums of the weights that come with the library, by name."""
     return dict(json.loads((FOLDER / "checksums.json").read_text("utf-8")))
+
+
+def fitting_weights(name: str, method: str, volumes: Sequence[Volume]) -> str:
+    """For ``auto`` those of `method` that come with the library, made for CT if all volumes are CT; else `name` itself."""
+    if name != AUTO:
+        return name
+    for_ct = f"{method}-ct"
+    return for_ct if for_ct in shipped() and all(is_ct(v.data) for v in volumes) else method
 
 
 def load_weights(name: str, method: str | None) -> Weights:

@@ -186,9 +186,11 @@ def encode_on_demand(path: str, weights: str) -> Any:
     from .methods.nexpr.settings import NExpRSettings
     from .methods.slicewise import SlicedVolume
     from .volume_io import read
-    from .weights import load_weights
+    from .weights import fitting_weights, load_weights
 
-    sliced = SlicedVolume(read(path))
+    volume = read(path)
+    sliced = SlicedVolume(volume)
+    weights = fitting_weights(weights, "nexpr", [volume])
     if min(sliced.volume.shape[axis] for axis in sliced.plane) < 2:
         raise InputError(f"{sliced.volume.name} has no slice to restore", "Give an image of 2 × 2 or more")
     settings = NExpRSettings(weights=weights, consistent=False, check=False)

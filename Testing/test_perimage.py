@@ -20,6 +20,7 @@ from INRSuperResolutionLib.methods.perimage.field import make_network
 from INRSuperResolutionLib.methods.perimage.networks import SineLayer, Siren
 from INRSuperResolutionLib.methods.perimage.pixels import Frame, Pixels, parts_of_voxels
 from INRSuperResolutionLib.methods.perimage.seco import ConditionedSines, Seco
+from INRSuperResolutionLib.methods.perimage.segmentation import keep_majorities
 from INRSuperResolutionLib.methods.perimage.settings import SecoSettings
 from INRSuperResolutionLib.metrics import consistency, psnr
 
@@ -348,3 +349,21 @@ def test_paper_preset_is_the_papers():
     for name, presets in PRESETS.items():
         assert list(presets) == ["fast", "balanced", "paper"], name
         assert all(dataclasses.is_dataclass(p) for p in presets.values())
+
+
+def test_a_voxel_keeps_its_label_in_half_of_its_points():
+    """A lesion of one voxel, whose intensity is another tissue's, is not erased; what agrees anyway is not touched."""
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet([1, 1, 1], 40).T.astype(np.float32)
+    shares[:, :8] = np.array([0.6, 0.3, 0.1])[:, None]  # voxel 0: class 2 is the least likely in all of its points
+    shares[2, 0], shares[0, 0] = 0.4, 0.3
+    shares[:, 8:16] = np.array([0.2, 0.7, 0.1])[:, None]  # voxel 1 is what it was labelled as
+    voxels = np.repeat([0, 1, 2, 3, -1], 8)
+    given = np.array([2, 1, 0, -1])  # voxel 3 is half one class and half another
+    before = shares.copy()
+    keep_majorities(shares, voxels, given)
+    np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-5)
+    for voxel, label in ((0, 2), (1, 1), (2, 0)):
+        assert (shares[:, voxels == voxel].argmax(axis=0) == label).mean() >= 0.5
+    same = np.isin(voxels, (1, 3, -1))
+    np.testing.assert_allclose(shares[:, same], before[:, same], rtol=1e-6)

@@ -69,7 +69,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
     def isOn(self) -> bool:
         return self.volume is not None
 
-    def start(self, volume, weights: str = "nexpr", representation=None, channel: int = 0) -> None:
+    def start(self, volume, weights: str = "auto", representation=None, channel: int = 0) -> None:
         """Switch on for a volume node.
 
         Parameters

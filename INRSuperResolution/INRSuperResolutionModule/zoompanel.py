@@ -13,7 +13,7 @@ from .zoomsplit import SplitLines
 from .zoomviews import putLayersBack
 
 # what the choices of "Drawn from" stand for; others are paths of weights files
-SHIPPED_WEIGHTS, FILE, SAVED = "nexpr", "choose", "saved"
+SHIPPED_WEIGHTS, FILE, SAVED = "auto", "choose", "saved"
 
 
 def later(milliseconds: int, function) -> None:

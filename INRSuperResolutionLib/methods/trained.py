@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..intensity import foreground, without_signal
 from ..representation import Representation
 from ..volume import Volume
-from ..weights import Weights, load_weights
+from ..weights import Weights, fitting_weights, load_weights
 from .base import FitContext
 from .coordinate.settings import CoordinateSettings
 from .nexpr.settings import NExpRSettings
@@ -37,7 +37,7 @@ def fit_trained(
     InputError
         If a slice is smaller than 2 × 2 pixels.
     """
-    weights = load_weights(settings.weights, method)
+    weights = load_weights(fitting_weights(settings.weights, method, volumes), method)
     sliced = [SlicedVolume(v) for v in volumes]
     for one in sliced:
         if min(one.volume.shape[axis] for axis in one.plane) < 2:

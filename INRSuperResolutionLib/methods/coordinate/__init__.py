@@ -12,7 +12,7 @@ from .settings import CoordinateSettings
 
 def presets(method: str) -> dict[str, CoordinateSettings]:
     """Settings of a method that uses this kind of weights."""
-    usual = CoordinateSettings(weights=method)
+    usual = CoordinateSettings()
     return {"fast": usual, "balanced": usual, "paper": CoordinateSettings(weights=f"{method}-paper", check=False)}
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class CoordinateSettings:
     """How trained weights are used."""
 
-    weights: str = "coordinate"
-    """Name of shipped weights, or a file."""
+    weights: str = "auto"
+    """``auto``: those that come with the library, for CT or for MR; or their name, or a file."""
     check: bool = True
     """Compare with zero filling on the input made coarser once more, and fall back to it where it is better."""
 

@@ -13,7 +13,7 @@ from .settings import CycleINRSettings
 
 def presets(method: str) -> dict[str, CycleINRSettings]:
     """Settings of a method that uses this kind of weights."""
-    usual = CycleINRSettings(weights=method)
+    usual = CycleINRSettings()
     return {
         "fast": usual,
         "balanced": dataclasses.replace(usual, mirrored=8),

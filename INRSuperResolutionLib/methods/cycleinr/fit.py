@@ -15,7 +15,7 @@ from ...intensity import foreground
 from ...progress import Event, Progress
 from ...representation import Representation
 from ...volume import Volume
-from ...weights import Weights, load_weights
+from ...weights import AUTO, Weights, fitting_weights, load_weights
 from ..base import FitContext
 from .representation import SlicedScan, VolumetricRepresentation
 from .settings import CycleINRSettings
@@ -51,7 +51,7 @@ def fit_volumes(
     if settings.weights == SELF:
         weights = train_on(method, volumes, settings, context)
     else:
-        weights = load_weights(settings.weights, method)
+        weights = load_weights(fitting_weights(settings.weights, method, volumes), method)
     scans = []
     gains = []
     axis = None if settings.axis < 0 else settings.axis
@@ -134,7 +134,8 @@ def train_on(method: str, volumes: Sequence[Volume], settings: CycleINRSettings,
     from ...training.loop import Training, TrainingSettings
     from ..networks import architecture_of
 
-    shipped = load_weights(method, method)
+    start = fitting_weights(AUTO, method, volumes)
+    shipped = load_weights(start, method)
     seconds = min(settings.train_seconds, context.max_seconds or math.inf)
     if seconds <= 0:
         raise InputError(f"{seconds:g} s is no time to train in", "Give train_seconds, or --max-seconds, above 0")
@@ -164,7 +165,7 @@ def train_on(method: str, volumes: Sequence[Volume], settings: CycleINRSettings,
             settings=chosen,
             data=data,
             minutes=seconds / 60,
-            start=method,
+            start=start,
             device=context.device,
             seed=context.seed,
             progress=Progress(tell),

@@ -11,8 +11,9 @@ from ...errors import InputError
 class CycleINRSettings:
     """How trained weights are used."""
 
-    weights: str = "cycleinr"
-    """Name of shipped weights, a file, or ``self``: go on training them on the volume's own sharp planes."""
+    weights: str = "auto"
+    """``auto``: those that come with the library, for CT or for MR; their name, a file, or ``self``: go on training them
+    on the volume's own sharp planes."""
     mirrored: int = 4
     """Average over so many mirror images of the volume, 1 to 8: slower by as much, 0.1 to 0.2 dB better."""
     axis: int = -1

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 class NExpRSettings:
     """How trained weights are used."""
 
-    weights: str = "nexpr"
-    """Name of shipped weights, or a file."""
+    weights: str = "auto"
+    """``auto``: those that come with the library, for CT or for MR; or their name, or a file."""
     average_flips: bool = False
     """Average over the mirror images and transposes of each slice: slower, about 0.2 dB better."""
     consistent: bool = True

@@ -22,10 +22,12 @@ from . import settings as kinds
 from .networks import Fr, Gauss, Mfn, ReluPe, Siren, Wire
 from .pixels import Frame, support
 from .seco import Seco
-from .segmentation import class_statistics, log_likelihood, posterior
+from .segmentation import class_statistics, keep_majorities, log_likelihood, posterior
 
 # points evaluated at once: their activations stay in the processor's cache
 POINTS_AT_ONCE = 1 << 13
+# a voxel is labelled as a class if it has more of it than this
+MOST = 0.5
 # a preview has about so many voxels
 PREVIEW_VOXELS = 100_000
 
@@ -139,7 +141,18 @@ class FieldRepresentation(Representation):
             shares = posterior(around, log_likelihood(self.evaluate(tile, [0])[0], *statistics))
             for n, share in enumerate(shares):
                 found[n][box] = share
+        keep_majorities(found.reshape(len(found), -1), *self._given_at(grid, self.prior))
         return found
+
+    def _given_at(self, grid: Grid, prior: Prior) -> tuple[np.ndarray, np.ndarray]:
+        """The number of the voxel around each point of a grid, −1 for none; and the class that has most of each voxel."""
+        shape = self.volume.shape
+        index = np.floor(index_coordinates(self.volume, grid) + 0.5).astype(np.int32).reshape(3, -1)
+        inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(index, shape)])
+        voxels = np.full(grid.size, -1)
+        voxels[inside] = np.ravel_multi_index(tuple(index[:, inside]), shape)
+        flat = prior.probabilities.reshape(prior.classes, -1)
+        return voxels, np.where(flat.max(axis=0) > MOST, flat.argmax(axis=0), -1)
 
     def _networks_on(self, grid: Grid) -> np.ndarray:
         """The networks' values, mixed between the slices, and 0 where the volume shows nothing; float32, (i, j, k)."""

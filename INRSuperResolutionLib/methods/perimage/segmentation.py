@@ -7,8 +7,9 @@ A label map does not tell where in a voxel a border runs; the restored image doe
 where the labels around x are the given ones, interpolated linearly: a point never gets a class that
 none of the voxels around it has. The root, and a bound on the likelihood, keep the image from
 overruling the labels: it decides where between two voxels of different labels the border runs,
-and cannot erase a small lesion or organ whose intensity is also another's. (The class network
-is too smooth to have a say: a sharper one makes the image worse.)
+and cannot erase a small lesion or organ whose intensity is also another's. A voxel that was labelled as
+mostly one class keeps it in at least half of its points. (The class network is too smooth to have a say: a
+sharper one makes the image worse.)
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ ROOT = 0.5
 LEAST = -1.0
 # a class has at least this part of the image's range as standard deviation
 NARROWEST = 1e-3
+# by so much the given class of a voxel is likelier where it must be the likeliest
+MARGIN = 1e-3
 # less of a class than this is none: rounding
 NONE = 1e-6
 
@@ -63,3 +66,32 @@ def posterior(around: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
     factor = np.maximum(LEAST, ROOT * (likelihood - likelihood.max(axis=0)))
     shares = np.where(around > NONE, around, 0) * np.exp(factor)
     return (shares / shares.sum(axis=0)).astype(np.float32)
+
+
+def keep_majorities(shares: np.ndarray, voxels: np.ndarray, given: np.ndarray) -> None:
+    """Raise the given class of a voxel, in place, until it is the likeliest in at least half of the voxel's points.
+
+    Parameters
+    ----------
+    shares
+        Class probabilities of points, (classes, n), normalised.
+    voxels
+        The number of the voxel each point lies in, (n,); −1 for none.
+    given
+        The class that each voxel was mostly labelled as; −1 for none.
+    """
+    points = np.flatnonzero((voxels >= 0) & (given[voxels] >= 0))
+    if len(points) == 0:
+        return
+    own = given[voxels[points]]
+    # how much likelier another class is than the given one
+    rivals = shares[:, points].copy()
+    rivals[own, np.arange(len(points))] = 0
+    ahead = rivals.max(axis=0) / np.maximum(shares[own, points], NONE)
+    order = np.lexsort((ahead, voxels[points]))
+    _, starts, counts = np.unique(voxels[points][order], return_index=True, return_counts=True)
+    lacking = ahead[order][starts + (counts - 1) // 2]
+    factors = np.empty(len(points), np.float32)
+    factors[order] = np.repeat(np.where(lacking >= 1, lacking * (1 + MARGIN), 1), counts)
+    shares[own, points] *= factors
+    shares[:, points] /= shares[:, points].sum(axis=0)
