@@ -19,8 +19,7 @@ from ..intensity import Scaling, foreground
 from ..interpolate import basis_matrix, cubic_prefilter
 from ..progress import SILENT, Progress
 from ..volume import Volume
-from ..volume_io import read
-from .data import COARSER, SMALLEST_CROP
+from .data import COARSER, SMALLEST_CROP, read_each
 
 # slices at the ends of a block whose surroundings the network does not see
 END_SLICES = 2
@@ -131,13 +130,11 @@ class BlockSet:
     def __init__(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> None:
         self.piles: list[Pile] = []
         weights: list[float] = []
-        for n, given in enumerate(volumes):
-            volume = read(given) if isinstance(given, str) else given
-            piles = piles_of(volume, folder / f"{n}.npy")
+        for volume, path in read_each(volumes, folder, progress):
+            piles = piles_of(volume, path)
             thick = piles[0].data.shape[2] == 1
             weights += [(THICK_SHARE if thick else 1.0) * 3 / len(piles)] * len(piles)
             self.piles += piles
-            progress.update((n + 1) / len(volumes))
         self._chance = np.array(weights) / np.sum(weights)
 
     def draw(self, rng: np.random.Generator) -> Pile:

@@ -6,7 +6,7 @@ the whole set may be larger than the memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,10 +116,8 @@ class SliceSet:
 
     def __init__(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> None:
         self.stacks: list[Stack] = []
-        for n, given in enumerate(volumes):
-            volume = read(given) if isinstance(given, str) else given
-            self.stacks += stacks_of(volume, folder / f"{n}.npy")
-            progress.update((n + 1) / len(volumes))
+        for volume, path in read_each(volumes, folder, progress):
+            self.stacks += stacks_of(volume, path)
         # large volumes have more to teach, but less in each slice
         weights = np.sqrt([len(s.useful) for s in self.stacks])
         self._chance = weights / weights.sum()
@@ -128,6 +126,13 @@ class SliceSet:
         """A stack and the number of one of its useful slices."""
         stack = self.stacks[rng.choice(len(self.stacks), p=self._chance)]
         return stack, int(rng.choice(stack.useful))
+
+
+def read_each(volumes: Sequence[str | Volume], folder: Path, progress: Progress) -> Iterator[tuple[Volume, Path]]:
+    """Volumes one after the other, each with the path of a file in `folder` that its voxels can be copied to."""
+    for n, given in enumerate(volumes):
+        yield read(given) if isinstance(given, str) else given, folder / f"{n}.npy"
+        progress.update((n + 1) / len(volumes))
 
 
 def stacks_of(volume: Volume, path: Path) -> list[Stack]:
