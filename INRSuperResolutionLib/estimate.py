@@ -113,11 +113,11 @@ def estimate(
     elif isinstance(settings, CycleINRSettings):
         speed = GPU_FLOPS if on_gpu else VOLUMETRIC_SPEED * cpu_flops()
         seconds += 2 * settings.mirrored * (ENCODING_BLOCK * input_voxels + DECODING_BLOCK * result_voxels) / speed  # type: ignore[operator]
-        if settings.weights == "self":
-            seconds += min(settings.train_seconds, max_seconds or settings.train_seconds)
         memory += VOLUMETRIC_BYTES
     elif uses_torch:
         seconds = None
+    if seconds is not None and getattr(settings, "weights", None) == "self":
+        seconds += min(settings.train_seconds, max_seconds or settings.train_seconds)
     return Estimate(seconds, memory)
 
 

@@ -286,24 +286,6 @@ def test_what_was_not_foreseen_is_warned_of(method, tmp_path):
         assert any("1 to 8 times" in str(e.get("message")) for e in events) is (factor == 9)
 
 
-def test_weights_self_learn_from_the_volume(method, inrsr, tmp_path, monkeypatch):
-    """The shipped weights go on learning on the input; without any that can be found, exit code 5."""
-    volume = blobs((40, 36, 6))
-    random_weights(method, tmp_path / f"{method}.safetensors")
-    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
-    import hashlib
-
-    sums = {method: hashlib.sha256((tmp_path / f"{method}.safetensors").read_bytes()).hexdigest()}
-    (tmp_path / "checksums.json").write_text(json.dumps(sums))
-    import INRSuperResolutionLib as lib
-
-    settings = {"weights": "self", "train_seconds": 2.0, "check": False}
-    made = lib.fit(method, [volume], settings=settings)
-    assert made.provenance["steps"] >= 1
-    assert made.provenance["weights"]["sha256"] != sums[method]
-    assert made.sample(volume.grid.isotropic())[0].shape == (40, 36, 24)
-
-
 def test_through_the_command_line(method, inrsr, tmp_path):
     weights = random_weights(method, tmp_path / "w.safetensors")
     write(blobs((20, 24, 6)), tmp_path / "in.nii.gz")

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 import torch
 from phantoms import leftovers
-from tinynetworks import SLICEWISE, blobs, random_weights, training
+from tinynetworks import SLICEWISE, TRAINED, blobs, random_weights, training
 
 import INRSuperResolutionLib as inrsr
-from INRSuperResolutionLib import MissingError, Volume, write
+from INRSuperResolutionLib import InputError, MissingError, Volume, write
 from INRSuperResolutionLib.methods.encoder import lattice_points
 from INRSuperResolutionLib.methods.networks import make_network
 from INRSuperResolutionLib.methods.slicewise import blend
 from INRSuperResolutionLib.methods.zero_filling import ZeroFilling, slice_axis
 from INRSuperResolutionLib.progress import Progress
-from INRSuperResolutionLib.weights import FOLDER, load_weights, save_weights, shipped
+from INRSuperResolutionLib.weights import FOLDER, fitting_weights, load_weights, save_weights, shipped
 
 
 @pytest.fixture(params=SLICEWISE)
@@ -185,6 +186,38 @@ def test_good_weights_that_begin_like_a_pickle_are_read(tmp_path):
         firsts.add(path.read_bytes()[0])
         assert load_weights(str(path), "nexpr").tensors["a"] == 1
     assert 0x80 in firsts
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_weights_self_learn_from_the_volume(method, tmp_path, monkeypatch):
+    """The shipped weights go on learning on the input."""
+    volume = blobs((40, 36, 6))
+    path = random_weights(method, tmp_path / f"{method}.safetensors")
+    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    sums = {method: hashlib.sha256(path.read_bytes()).hexdigest()}
+    (tmp_path / "checksums.json").write_text(json.dumps(sums))
+    events = []
+    settings = {"weights": "self", "train_seconds": 2.0, "check": False}
+    made = inrsr.fit(method, [volume], settings=settings, progress=events.append)
+    assert made.provenance["steps"] >= 1
+    assert made.provenance["weights"]["sha256"] != sums[method]
+    assert made.sample(volume.grid.isotropic())[0].shape == (40, 36, 24)
+    fractions = [e["fraction"] for e in events if e.get("stage") == "fit"]
+    assert fractions == sorted(fractions)
+    with pytest.raises(InputError, match="train_seconds"):
+        inrsr.fit(method, [volume], settings={**settings, "train_seconds": 0.0})
+
+
+def test_weights_are_chosen_for_ct(tmp_path, monkeypatch):
+    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    (tmp_path / "checksums.json").write_text(json.dumps({"nexpr": "", "nexpr-ct": "", "liif": ""}))
+    mr, ct = blobs(), blobs()
+    ct = ct.replace(data=ct.data * 10 - 1000)
+    assert fitting_weights("auto", "nexpr", [ct]) == "nexpr-ct"
+    assert fitting_weights("auto", "nexpr", [mr]) == "nexpr"
+    assert fitting_weights("auto", "nexpr", [ct, mr]) == "nexpr"
+    assert fitting_weights("auto", "liif", [ct]) == "liif"
+    assert fitting_weights("mine.safetensors", "nexpr", [ct]) == "mine.safetensors"
 
 
 def test_damaged_shipped_weights_are_noticed(monkeypatch, tmp_path):

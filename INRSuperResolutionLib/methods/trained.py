@@ -11,10 +11,11 @@ from ..errors import InputError
 from ..intensity import foreground, without_signal
 from ..representation import Representation
 from ..volume import Volume
-from ..weights import Weights, fitting_weights, load_weights
+from ..weights import Weights
 from .base import FitContext
 from .coordinate.settings import CoordinateSettings
 from .nexpr.settings import NExpRSettings
+from .self_training import rest_of_fit, told_of, weights_for
 from .slicewise import SlicedVolume, SlicewiseRepresentation
 from .zero_filling import ZeroFilling
 
@@ -37,7 +38,9 @@ def fit_trained(
     InputError
         If a slice is smaller than 2 × 2 pixels.
     """
-    weights = load_weights(fitting_weights(settings.weights, method, volumes), method)
+    from ..training.data import DataSettings
+
+    weights = weights_for(settings.weights, method, volumes, DataSettings, settings.train_seconds, 4, context)
     sliced = [SlicedVolume(v) for v in volumes]
     for one in sliced:
         if min(one.volume.shape[axis] for axis in one.plane) < 2:
@@ -60,12 +63,9 @@ def fit_trained(
         sliced[n] = SlicedVolume(one.volume, zero_filled=True)
     made = represent(sliced, weights, settings, context.device)
     for done in made.prepare():
-        context.progress.update(done)
+        context.progress.update(rest_of_fit(settings.weights, done))
     made.provenance.update(
-        parameters=sum(t.numel() for t in weights.tensors.values()),
-        steps=0,
-        stopped_by="schedule",
-        weights={"name": weights.name, "sha256": weights.sha256},
+        **told_of(settings.weights, weights),
         kspace_inputs=[not one.zero_filled for one in sliced],
         check_gain_db=gains,
         zero_filled=[one.zero_filled for one in sliced],

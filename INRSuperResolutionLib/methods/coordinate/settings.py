@@ -10,9 +10,12 @@ class CoordinateSettings:
     """How trained weights are used."""
 
     weights: str = "auto"
-    """``auto``: those that come with the library, for CT or for MR; or their name, or a file."""
+    """``auto``: those that come with the library, for CT or for MR; their name, a file, or ``self``: go on training them
+    on the volume's own sharp planes."""
     check: bool = True
     """Compare with zero filling on the input made coarser once more, and fall back to it where it is better."""
+    train_seconds: float = 60.0
+    """Time for the training on the volume itself, with the weights ``self``."""
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import InputError
 from ...forward_model import SliceProfile
 from ...intensity import foreground
-from ...progress import Event, Progress
+from ...progress import Progress
 from ...representation import Representation
 from ...volume import Volume
-from ...weights import AUTO, Weights, fitting_weights, load_weights
+from ...weights import Weights
 from ..base import FitContext
+from ..self_training import rest_of_fit, told_of, weights_for
 from .representation import SlicedScan, VolumetricRepresentation
 from .settings import CycleINRSettings
 
-SELF = "self"
+if TYPE_CHECKING:
+    from ...training.blocks import BlockSettings
+
 # pixels and slices of the part of a volume that is looked at to see whether the network helps
 CHECKED_PIXELS = 96
 CHECKED_SLICES = 40
@@ -32,8 +33,6 @@ TOO_FAR = 1.4
 # (measured on a scan that is blurred along its slices: −0.3 dB there, +0.7 dB here). One that loses more knows nothing
 # like the image
 WORST_GAIN_DB = -1.0
-# the part of the fit that is the training on the volume itself
-TRAINING_SHARE = 0.8
 
 
 def fit_volumes(
@@ -48,10 +47,15 @@ def fit_volumes(
     InputError
         With the weights ``self``, if the volume has no sharp plane to learn from.
     """
-    if settings.weights == SELF:
-        weights = train_on(method, volumes, settings, context)
-    else:
-        weights = load_weights(fitting_weights(settings.weights, method, volumes), method)
+    weights = weights_for(
+        settings.weights,
+        method,
+        volumes,
+        lambda: examples_like(volumes, settings, context),
+        settings.train_seconds,
+        2,
+        context,
+    )
     scans = []
     gains = []
     axis = None if settings.axis < 0 else settings.axis
@@ -68,14 +72,10 @@ def fit_volumes(
         scans.append(SlicedScan(volume, profile, axis, plain))
         warn_of_distance(scans[-1], weights, context.progress)
     made = VolumetricRepresentation(scans, weights, context.device, mirrored=settings.mirrored)
-    start = TRAINING_SHARE if settings.weights == SELF else 0.0
     for done in made.prepare():
-        context.progress.update(start + (1 - start) * done)
+        context.progress.update(rest_of_fit(settings.weights, done))
     made.provenance.update(
-        parameters=sum(t.numel() for t in weights.tensors.values()),
-        steps=weights.training.get("step", 0) if settings.weights == SELF else 0,
-        stopped_by="schedule",
-        weights={"name": weights.name, "sha256": weights.sha256},
+        **told_of(settings.weights, weights),
         check_gain_db=gains,
         plain=[s.plain for s in scans],
     )
@@ -128,46 +128,13 @@ def gain_without_slices(volume: Volume, weights: Weights, device: str, axis: int
     return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else None
 
 
-def train_on(method: str, volumes: Sequence[Volume], settings: CycleINRSettings, context: FitContext) -> Weights:
-    """Go on training the shipped weights on the sharp planes of the volumes themselves, as in SMORE."""
+def examples_like(volumes: Sequence[Volume], settings: CycleINRSettings, context: FitContext) -> BlockSettings:
+    """Examples whose slices are as far apart as those of the volumes, and averaged where they are."""
     from ...training.blocks import BlockSettings
-    from ...training.loop import Training, TrainingSettings
-    from ..networks import architecture_of
 
-    start = fitting_weights(AUTO, method, volumes)
-    shipped = load_weights(start, method)
-    seconds = min(settings.train_seconds, context.max_seconds or math.inf)
-    if seconds <= 0:
-        raise InputError(f"{seconds:g} s is no time to train in", "Give train_seconds, or --max-seconds, above 0")
-    # slices as far apart as they are in the volumes
-    ratios = [
-        SlicedScan(v, p, None if settings.axis < 0 else settings.axis).told.ratio
-        for v, p in zip(volumes, context.profiles)
-    ]
+    axis = None if settings.axis < 0 else settings.axis
+    ratios = [SlicedScan(v, p, axis).told.ratio for v, p in zip(volumes, context.profiles)]
     averaged = float(np.mean([p.kind != "none" for p in context.profiles]))
-    data = BlockSettings(
+    return BlockSettings(
         lowest_scale=max(1.0, 0.7 * min(ratios)), highest_scale=max(1.5, 1.3 * max(ratios)), averaged=averaged
     )
-    chosen = TrainingSettings(batch=2, learning_rate=3e-4, warmup=10, every=1 << 30)
-    with tempfile.TemporaryDirectory(prefix="inrsr-self-") as folder:
-        path = Path(folder) / "self.safetensors"
-
-        def tell(event: Event) -> None:
-            if event.get("stage") == "fit":
-                metrics: dict[str, float] = event["metrics"]  # type: ignore[assignment]
-                context.progress.update(TRAINING_SHARE * float(str(event["fraction"])), **metrics)
-
-        Training(
-            method,
-            architecture_of(method, shipped.architecture),
-            volumes,
-            path,
-            settings=chosen,
-            data=data,
-            minutes=seconds / 60,
-            start=start,
-            device=context.device,
-            seed=context.seed,
-            progress=Progress(tell),
-        ).run()
-        return load_weights(str(path), method)

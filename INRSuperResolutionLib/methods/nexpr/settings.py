@@ -10,13 +10,16 @@ class NExpRSettings:
     """How trained weights are used."""
 
     weights: str = "auto"
-    """``auto``: those that come with the library, for CT or for MR; or their name, or a file."""
+    """``auto``: those that come with the library, for CT or for MR; their name, a file, or ``self``: go on training them
+    on the volume's own sharp planes."""
     average_flips: bool = False
     """Average over the mirror images and transposes of each slice: slower, about 0.2 dB better."""
     consistent: bool = True
     """Correct the spline until the result, cut to the input's k-space, agrees with the input."""
     check: bool = True
     """Compare with zero filling on the input made coarser once more, and fall back to it where it is better."""
+    train_seconds: float = 60.0
+    """Time for the training on the volume itself, with the weights ``self``."""
 
 
 @dataclass(frozen=True)
