@@ -16,6 +16,7 @@ from INRSuperResolutionLib.metrics import psnr
 from INRSuperResolutionLib.weights import shipped
 
 AS_IT_IS = {"check": False}
+FOR_CT = "-ct"
 
 
 @pytest.fixture(params=sorted(w for w in shipped() if w in SLICEWISE))
@@ -40,14 +41,21 @@ def test_better_than_zero_filling_on_an_unseen_head(method, head):
     assert psnr(restored, head.data, span) > psnr(filled, head.data, span) + 0.5
 
 
+def names_of(methods) -> list[str]:
+    """Weights of some methods, those for CT too."""
+    return sorted(name for name in shipped() if name.removesuffix(FOR_CT) in methods)
+
+
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0, 2.7, 4.0, 8.0])
 @pytest.mark.parametrize("angle", [0.0, 0.6])
-def test_a_ramp_is_not_shifted(method, scale, angle):
+@pytest.mark.parametrize("name", names_of(SLICEWISE))
+def test_a_ramp_is_not_shifted(name, scale, angle):
     """The mean shift over the inner half, in pixels of the input; asked: below 0.01.
 
     On a rising and on a falling ramp a shift has errors of opposite sign; an error of brightness, the same.
     """
     y, x = np.mgrid[:64, :72]
+    method = name.removesuffix(FOR_CT)
     errors = []
     for slope in (1, -1):
 
@@ -55,7 +63,7 @@ def test_a_ramp_is_not_shifted(method, scale, angle):
             return slope * (np.cos(angle) * (rows - 31.5) + np.sin(angle) * (columns - 35.5))
 
         volume = Volume(ramp(y, x)[..., None], np.eye(4))
-        made = inrsr.fit(method, [volume], settings=AS_IT_IS)
+        made = inrsr.fit(method, [volume], settings={**AS_IT_IS, "weights": name})
         grid = volume.grid.scaled((scale, scale, 1))
         rows, columns = ((np.arange(n) + 0.5) / scale - 0.5 for n in grid.shape[:2])
         error = made.sample(grid)[0].data[..., 0] - ramp(rows[:, None], columns)
@@ -99,17 +107,37 @@ def test_slices_are_brought_back_better_than_by_interpolation(method, factor, bl
     assert psnr(made, block.data, span) > best + 0.2
 
 
-@pytest.mark.parametrize("method", VOLUMETRIC)
+@pytest.mark.parametrize("name", names_of(VOLUMETRIC))
 @pytest.mark.parametrize("factor", [1.7, 3.0, 5.0])
-def test_a_ramp_across_the_slices_is_not_shifted(method, factor):
+def test_a_ramp_across_the_slices_is_not_shifted(name, factor):
     """Asked: below 0.01 slice, on a rising and on a falling ramp, so that an error of brightness does not count."""
     errors = []
     for slope in (1, -1):
         ramp = slope * (np.arange(16.0) - 7.5)
         volume = Volume(np.broadcast_to(ramp, (40, 40, 16)), np.diag([1, 1, 3.0, 1]))
         grid = volume.grid.scaled((1, 1, factor))
-        made = inrsr.fit(method, [volume], settings=AS_IT_IS, slice_profile="none").sample(grid)[0].data
+        settings = {**AS_IT_IS, "weights": name}
+        made = (
+            inrsr.fit(name.removesuffix(FOR_CT), [volume], settings=settings, slice_profile="none").sample(grid)[0].data
+        )
         wanted = slope * ((np.arange(grid.shape[2]) + 0.5) / factor - 0.5 - 7.5)
         inner = slice(grid.shape[2] // 4, -(grid.shape[2] // 4))
         errors.append(float((made - wanted)[10:-10, 10:-10, inner].mean()))
     assert abs(errors[0] - errors[1]) / 2 < 0.01
+
+
+@pytest.mark.parametrize("name", [n for n in names_of((*SLICEWISE, *VOLUMETRIC)) if n.endswith(FOR_CT)])
+def test_ct_is_restored_by_weights_for_ct(name, data_folder):
+    """Chosen by themselves; on slices that they were trained on, as there is no other CT: they must have learned these."""
+    whole = inrsr.read(data_folder / "ct_abdomen.nii.gz")
+    method = name.removesuffix(FOR_CT)
+    if method in VOLUMETRIC:
+        truth, factor, kind = Volume(whole.data[20:84, 20:84, :31], np.eye(4)), (1, 1, 2), "interval"
+    else:
+        truth, factor, kind = Volume(whole.data[20:84, 20:84, 15:16], np.diag([1, 1, 8, 1])), (2, 2, 1), "kspace"
+    coarse = degrade(truth, kind, factor)
+    made = inrsr.fit(method, [coarse], settings=AS_IT_IS, slice_profile="none")
+    assert made.provenance["weights"]["name"] == name
+    span = float(np.ptp(truth.data))
+    plain = resample(coarse, truth.grid, 3).data
+    assert psnr(made.sample(truth.grid)[0].data, truth.data, span) > psnr(plain, truth.data, span) + 0.5

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...device import has_bfloat16
 from ...grid import Grid
@@ -69,6 +69,22 @@ def make_network(
         kinds.WireSettings: Wire,
     }
     return simple[type(settings)](dims, settings)
+
+
+def in_batches(function: Callable[[Tensor], Tensor], rows: Tensor, at_once: int) -> Tensor:
+    """`function` of some rows after the other; it may make several rows of each, always as many.
+
+    Small results that are kept between large ones that are not would scatter the memory: it grew by gigabytes.
+    """
+    parts = rows.split(at_once)
+    first = function(parts[0])
+    ratio = len(first) // max(1, len(parts[0]))
+    found = first.new_empty(ratio * len(rows), *first.shape[1:])
+    found[: len(first)] = first
+    for n, part in enumerate(parts[1:], 1):
+        start = n * at_once * ratio
+        found[start : start + ratio * len(part)] = function(part)
+    return found
 
 
 def hidden_type(settings: kinds.FieldSettings, device: str) -> torch.dtype | None:
@@ -185,8 +201,10 @@ class FieldRepresentation(Representation):
     @torch.no_grad()
     def _at(self, part: Part | None, x: np.ndarray) -> np.ndarray:
         assert part is not None, "a constant volume is not fitted"
-        batches = torch.from_numpy(x).split(POINTS_AT_ONCE)
-        return torch.cat([part.network(batch.to(self.device)).float().cpu() for batch in batches]).numpy()
+        network, device = part.network, self.device
+        return in_batches(
+            lambda batch: network(batch.to(device)).float().cpu(), torch.from_numpy(x), POINTS_AT_ONCE
+        ).numpy()
 
     def _left_on(self, grid: Grid) -> np.ndarray:
         """The splines of what the networks leave, on a grid; float32."""

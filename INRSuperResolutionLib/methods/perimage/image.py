@@ -14,7 +14,7 @@ from torch.nn import functional
 from ...intensity import Scaling
 from ..base import FitContext
 from .descent import Stage, Tracker, descend
-from .field import Part, hidden_type, make_network
+from .field import Part, hidden_type, in_batches, make_network
 from .pixels import Pixels
 from .seco import Seco
 from .settings import FieldSettings, SecoSettings
@@ -112,9 +112,9 @@ class FitOfImage:
     def at_all_points(self, function: Callable[[Tensor], Tensor]) -> Tensor:
         """A function of coordinates at all points of all pixels."""
         at_once = max(1, POINTS_AT_ONCE // self.pixels.parts_in_all)
-        numbers = torch.arange(self.count, device=self.device).split(at_once)
+        numbers = torch.arange(self.count, device=self.device)
         with torch.no_grad():
-            return torch.cat([function(self.pixels.points(some)) for some in numbers])
+            return in_batches(lambda some: function(self.pixels.points(some)), numbers, at_once)
 
     def _left(self) -> np.ndarray:
         means = self.at_all_points(self.network).view(self.count, -1).mean(dim=1)
