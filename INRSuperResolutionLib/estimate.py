@@ -37,7 +37,7 @@ ENCODING = 3e5
 DECODING = 8e5
 # the same for CycleINR's, what is computed twice around its tiles included; its large convolutions in bfloat16 are
 # faster by so much, and a tile holds so many bytes
-ENCODING_BLOCK = 9e5
+ENCODING_BLOCK = 1.6e6
 DECODING_BLOCK = 1e5
 VOLUMETRIC_SPEED = 5
 VOLUMETRIC_BYTES = 900 << 20

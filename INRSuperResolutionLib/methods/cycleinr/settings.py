@@ -32,12 +32,12 @@ class CycleINRSettings:
 
 @dataclass(frozen=True)
 class VolumetricArchitecture:
-    """The network; the defaults are those of the shipped weights."""
+    """The network; the defaults are those of the shipped weights of CycleINR."""
 
     features: int = 32
     """Channels of the encoder (the paper: 64)."""
-    blocks: int = 2
-    """Residual blocks of the encoder (the paper: 3)."""
+    blocks: int = 4
+    """Residual blocks of the encoder (the paper: 3, of six convolutions each)."""
     convolutions: int = 2
     """3 × 3 × 3 convolutions in each block (the paper: 6)."""
     latent: int = 32

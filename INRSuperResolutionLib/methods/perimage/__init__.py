@@ -42,7 +42,12 @@ def _schedules(fast: FieldSettings, **paper: Any) -> dict[str, Any]:
     return {
         "fast": fast,
         "balanced": replace(
-            fast, epochs=100, volume_epochs=24, volume_steps=48_000, learning_rate=fast.learning_rate * 2 / 3
+            fast,
+            epochs=100,
+            volume_epochs=24,
+            volume_steps=48_000,
+            learning_rate=fast.learning_rate * 2 / 3,
+            final_rate=0.01,
         ),
         "paper": replace(fast, **{**_WHOLE, **paper}),
     }

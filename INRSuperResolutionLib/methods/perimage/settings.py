@@ -14,7 +14,7 @@ class FieldSettings:
     dimensions: str = "auto"
     """``slices``: a network for each slice of the acquisition plane; ``volume``: one for the whole volume;
     ``auto``: by whether there is more than one slice."""
-    epochs: int = 50
+    epochs: int = 30
     """How often every pixel of a slice is seen."""
     batch: int = 128
     """Pixels in one step on a slice; 0 for all of them."""
@@ -28,7 +28,7 @@ class FieldSettings:
     """Adam's rate at the start, on a slice."""
     volume_rate: float = 0.33
     """The part of it that is used on a volume: across thick slices the spline of what is left is the better guide."""
-    final_rate: float = 0.01
+    final_rate: float = 0.06
     """The part of the rate that is left at the end; it falls exponentially."""
     mixed_precision: bool = True
     """bfloat16 products of the hidden layers, where the processor has them."""
