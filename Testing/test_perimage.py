@@ -204,7 +204,7 @@ def test_every_network_is_fitted(name, case):
 def test_the_samples_are_given_back_also_by_a_short_fit(name, case):
     """The spline carries what the network leaves: made coarse again, the result is the input."""
     image, _, coarse, labels = case
-    changes = {"epochs": 3, "width": 32}
+    changes = {"epochs": 3, "width": 32, "final_rate": 0.01}
     given = labels if METHODS[name].takes_labels else None
     fitted = inrsr.fit(name, [coarse], settings=changes, labels=given, slice_profile="boxcar", finest_spacing=1.0)
     grid = coarse.grid.scaled((2, 2, 1))
