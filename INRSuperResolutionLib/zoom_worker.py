@@ -53,13 +53,17 @@ class Server:
     def __init__(self, emit: Any) -> None:
         self._emit = emit
         self._token = 0
+        self._folder = Path()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing is open, and nothing is left to do."""
         self._representation: Any = None
         self._codes: np.ndarray | None = None
         self._slots: dict[int, int] = {}
         self._wanted: list[int] = []
         self._frames: dict[str, dict[str, Any]] = {}
         self._saved_to: str | None = None
-        self._folder = Path()
 
     def take(self, command: dict[str, Any]) -> None:
         """Note a command; ``open`` is done at once."""
@@ -93,7 +97,7 @@ class Server:
     def fail(self, error: BaseException) -> None:
         """Tell what went wrong, and forget what was opened."""
         told = as_inrsr_error(error)
-        self._representation, self._codes, self._frames, self._wanted, self._saved_to = None, None, {}, [], None
+        self._forget()
         self._tell("error", code=told.code, message=told.message, advice=told.advice)
 
     def _tell(self, event: str, **details: Any) -> None:
@@ -101,8 +105,7 @@ class Server:
 
     def _open(self, request: dict[str, Any]) -> None:
         self._token = request["token"]
-        self._representation, self._codes, self._slots, self._wanted, self._frames = None, None, {}, [], {}
-        self._saved_to = None
+        self._forget()
         self._folder = Path(request["folder"])
         from .methods import load_representation
 

@@ -12,7 +12,7 @@ from .zoom import ZoomController
 from .zoomsplit import SplitLines
 from .zoomviews import putLayersBack
 
-# what the choices of "Drawn from" stand for; others are paths of weights files
+# what the choices of "Drawn from" stand for; others are paths of files
 SHIPPED_WEIGHTS, FILE, SAVED = "auto", "choose", "saved"
 
 

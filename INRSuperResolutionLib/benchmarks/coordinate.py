@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +119,7 @@ def stopping(logs: dict[str, list[dict[str, float]]], output: Path | None) -> It
         yield {"picture": str(output / "stopping.png")}
 
 
-def draw(logs: dict[str, Sequence[dict[str, float]]] | dict[str, list[dict[str, float]]], path: Path) -> None:
+def draw(logs: dict[str, list[dict[str, float]]], path: Path) -> None:
     """Validation against the steps."""
     figure = figure_of(7, 4)
     axes = figure.subplots()

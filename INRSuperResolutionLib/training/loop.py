@@ -238,10 +238,10 @@ class Training:
             loss = self.lessons.loss(examples)
             loss.backward()
             self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
-            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
-            if torch.isfinite(norm):
+            norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT))
+            if math.isfinite(norm):
                 self.optimizer.step()
-            self._check(float(norm))
+            self._check(norm)
             self.step += 1
             self.seconds = time.perf_counter() - started
             losses.append(float(loss.detach()))
