@@ -31,6 +31,16 @@ def explicit(request, tmp_path):
     return made
 
 
+@pytest.fixture(params=["numba", "PyTorch"])
+def look_ups(request, monkeypatch):
+    """How tables are read: what numba compiled, or PyTorch where it is not installed."""
+    if request.param == "PyTorch":
+        for name, value in (("compiled", None), ("TILES_ACROSS", 64), ("POINTS_AT_ONCE", 1 << 16)):
+            monkeypatch.setattr(tiles, name, value)
+    else:
+        assert tiles.compiled is not None
+
+
 def plane_through(explicit, down, across, shape=(40, 50), step=0.11, centre=None):
     sizes = np.array(explicit.volumes[0].volume.shape)
     down, across = (np.array(v, float) / np.linalg.norm(v) * step for v in (down, across))
@@ -67,6 +77,7 @@ TURN = Rotation.from_euler("xyz", [31, 22, 13], degrees=True).as_matrix()
     ],
 )
 @pytest.mark.parametrize("step", [0.11, 0.9], ids=["near", "beyond the edges"])
+@pytest.mark.usefixtures("look_ups")
 def test_planes_are_the_volumes_function(explicit, down, across, step):
     function = explicit.volume_function(0)
     plane = plane_through(explicit, down, across, step=step)
@@ -80,6 +91,7 @@ def test_planes_are_the_volumes_function(explicit, down, across, step):
     np.testing.assert_array_equal(function.draw(plane), found)
 
 
+@pytest.mark.usefixtures("look_ups")
 def test_tables_are_close_enough_for_the_shipped_weights(data_folder):
     """1e-4 of the image's range, in the midst of a head."""
     volume = inrsr.read(data_folder / "ms19_flair.nii.gz")
@@ -101,6 +113,7 @@ def test_planes_need_their_own_slices_only(explicit):
         assert list(function.slices_of(plane_through(explicit, a, b, centre=centre))) == wanted
 
 
+@pytest.mark.usefixtures("look_ups")
 def test_a_code_that_comes_later_is_drawn(explicit):
     there: dict[int, torch.Tensor] = {}
     whole = explicit.volume_function(0)
@@ -120,6 +133,7 @@ def test_a_code_that_comes_later_is_drawn(explicit):
         np.testing.assert_allclose(partial.draw(plane), wanted, rtol=0, atol=1e-4 * np.ptp(wanted))
 
 
+@pytest.mark.usefixtures("look_ups")
 def test_little_room_for_tables_makes_no_difference(explicit, monkeypatch):
     plane = plane_through(explicit, TURN[1], TURN[0], step=0.4)
     wanted = explicit.volume_function(0).draw(plane)

@@ -138,11 +138,15 @@ class VolumeFunction:
     @torch.inference_mode()
     def draw(self, plane: Plane) -> np.ndarray:
         """Values on a plane; float32, of its shape."""
-        box = self.box(plane)
-        values = np.full(plane.shape, self.lowest, np.float32)
-        if all(part.stop > part.start for part in box):
-            np.maximum(self._draw(plane.crop(*box)), np.float32(self.lowest), out=values[box])
-        return values
+        rows, columns = self.box(plane)
+        if rows.stop <= rows.start or columns.stop <= columns.start:
+            return np.full(plane.shape, self.lowest, np.float32)
+        values = self._draw(plane.crop(rows, columns))
+        values = np.maximum(values, np.float32(self.lowest), out=values)
+        if values.shape == plane.shape:
+            return values
+        around = [(part.start, n - part.stop) for part, n in zip((rows, columns), plane.shape)]
+        return np.pad(values, around, constant_values=self.lowest)
 
     def box(self, plane: Plane) -> tuple[slice, slice]:
         """The rows and columns of a plane that may meet the volume."""
@@ -186,12 +190,18 @@ class VolumeFunction:
         return np.clip(indices, 0, self.shape[axis] - 1)
 
     def _without_outside(self, values: np.ndarray, plane: Plane) -> np.ndarray:
+        # a row enters and leaves the volume once
+        first, end = np.zeros(plane.shape[0], int), np.full(plane.shape[0], plane.shape[1])
         for axis, size in enumerate(self.shape):
             rows, columns = plane.along(axis)
-            low, high = -MARGIN - 1e-6, size - 1 + MARGIN + 1e-6
-            if rows.min() + columns.min() < low or rows.max() + columns.max() > high:
-                index = rows[:, None] + columns
-                values[(index < low) | (index > high)] = self.lowest
+            low, high = -MARGIN - 1e-6 - rows, size - 1 + MARGIN + 1e-6 - rows
+            if plane.across[axis] < 0:
+                low, high, columns = -high, -low, -columns
+            first = np.maximum(first, np.searchsorted(columns, low))
+            end = np.minimum(end, np.searchsorted(columns, high, "right"))
+        for r in np.flatnonzero((first > 0) | (end < plane.shape[1])):
+            values[r, : first[r]] = self.lowest
+            values[r, max(end[r], first[r]) :] = self.lowest
         return values
 
     # ---- in the plane of the slices ------------------------------------------------------------
@@ -320,21 +330,13 @@ class VolumeFunction:
         if self._tiles is None:
             patches = (self._patches[0], self._patches[1])
             self._tiles = Tiles(self.slices, patches, self._basis, self._slice_data, self._spread)
-        points = []
-        for axis in (*self.plane, self.axis):
-            rows, columns = plane.along(axis)
-            if axis != self.axis:
-                # whole numbers at the borders of patches
-                rows = (rows + self._padding + 0.5) / self._basis.patch
-                columns = columns / self._basis.patch
-            index = torch.from_numpy(rows)[:, None] + torch.from_numpy(columns)
-            low, high = 0.0, self.shape[axis] - 1.0
-            if axis != self.axis:
-                low, high = ((x + self._padding + 0.5) / self._basis.patch for x in (low, high))
-            if rows.min() + columns.min() < low or rows.max() + columns.max() > high:
-                index.clamp_(low, high)
-            points.append(index)
-        return self._tiles.read(points[0], points[1], points[2]).numpy()
+        # rows and columns in patches, with whole numbers at their borders
+        order = [*self.plane, self.axis]
+        unit = np.array([self._basis.patch, self._basis.patch, 1])
+        start = np.array([self._padding + 0.5, self._padding + 0.5, 0])
+        first, down, across = (v[order] for v in (plane.first, plane.down, plane.across))
+        inside = Plane((first + start) / unit, down / unit, across / unit, plane.shape)
+        return self._tiles.read(inside, start / unit, (np.array(self.shape)[order] - 1 + start) / unit).numpy()
 
     def _slice_data(self, number: int) -> SliceData:
         if number in self._kept:

@@ -2,8 +2,9 @@
 
 An oblique plane meets every patch at points of its own, where summing 2 · 169 products for each is too slow.
 So the function in one patch between two neighbouring slices, a *tile*, is turned into coefficients of cubic
-B-splines, once, and points are read from these with bilinear look-ups (a cubic spline is four of them; Sigg
-and Hadwiger, GPU Gems 2, chapter 20). With the knots this close the error is below 1e-4 of the image's range.
+B-splines, once, and points are read from these: by what numba compiled (:mod:`compiled`), or, where it is not
+installed, with PyTorch's bilinear look-ups (a cubic spline is four of them; Sigg and Hadwiger, GPU Gems 2, chapter
+20). With the knots this close the error is below 1e-4 of the image's range.
 
 With slices n and n + 1, and w from 0 to 1 between them, a volume's function is
 
@@ -16,24 +17,36 @@ tables of their own; M has its knots at the pixels, where it is exact.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
 from .raster import REACH, Basis, functions
 
+if TYPE_CHECKING:
+    from .planes import Plane
+try:
+    from . import compiled
+except (ImportError, RuntimeError):  # no numba, or no folder where it may keep what it compiled
+    compiled = None  # type: ignore[assignment]
+
 # knots to a pixel
-FINER = 12
-# tiles that are kept, about 6 kB each
+FINER = 10
+# tiles that are kept, about 4 kB each for patches of 2 × 2 pixels
 MOST_TILES = 60_000
 FIRST_TILES = 2_000
-# tiles in a row of the atlas
-TILES_ACROSS = 64
-# points at once: their intermediate values stay in the processor's cache
-POINTS_AT_ONCE = 1 << 16
+# tiles in a row of the atlas; numba's look-ups want each tile in one piece, PyTorch's want short columns of tiles
+TILES_ACROSS = 1 if compiled else 64
+# points at once: by PyTorch so many that their intermediate values stay in the processor's cache, by numba so many that
+# no more tiles than are kept are needed
+POINTS_AT_ONCE = 1 << 20 if compiled else 1 << 16
 
 
 class SliceData:
@@ -85,32 +98,68 @@ class Tiles:
         self._down, self._across = (_to_knots(f, basis.patch) for f in (basis.rows, basis.columns))
         self._atlases: list[Tensor] = []
         self._used = 0
+        self._threads = ThreadPoolExecutor(thread_name_prefix="tiles")
 
     def forget(self, number: int) -> None:
         """A slice has other data now."""
         slots = self._slots.view(self._slabs, -1)
         slots[max(number - 1, 0) : number + 1] = -1
 
-    def read(self, rows: Tensor, columns: Tensor, across: Tensor) -> Tensor:
-        """Values at points; all within the patches and slices.
+    def read(self, plane: Plane, lowest: np.ndarray, highest: np.ndarray) -> Tensor:
+        """Values on a plane.
 
         Parameters
         ----------
-        rows, columns
-            float64, (…): positions in patches, whole numbers at their borders.
-        across
-            float64, (…): fractional slice numbers.
+        plane
+            Its positions (row, column, slice): rows and columns in patches, with whole numbers at their borders.
+        lowest, highest
+            (3,): positions beyond are moved to these, which lie within the patches and slices.
 
         Returns
         -------
-        float32, (…).
+        float32, of the plane's shape.
         """
-        values = torch.empty(rows.shape, dtype=torch.float32)
-        flat = [t.reshape(-1) for t in (rows, columns, across, values)]
-        for start in range(0, flat[0].numel(), POINTS_AT_ONCE):
-            y, x, z, out = (t[start : start + POINTS_AT_ONCE] for t in flat)
-            self._read(y, x, z, out)
+        values = torch.empty(plane.shape, dtype=torch.float32)
+        step = max(1, POINTS_AT_ONCE // plane.shape[1])
+        for start in range(0, plane.shape[0], step):
+            rows = range(start, min(start + step, plane.shape[0]))
+            if compiled is None:
+                positions = (
+                    torch.from_numpy(plane.first[n] + plane.down[n] * np.array(rows))[:, None]
+                    + torch.from_numpy(plane.across[n] * np.arange(plane.shape[1]))
+                    for n in range(3)
+                )
+                inside = (x.clamp_(*ends).view(-1) for x, *ends in zip(positions, lowest, highest))
+                self._read(*inside, values[start : rows.stop].view(-1))
+            elif self._read_compiled(plane, lowest, highest, rows, values):
+                # to make room, tiles of these points were forgotten, too: make all of them at once
+                self._slots.fill_(-1)
+                self._read_compiled(plane, lowest, highest, rows, values)
         return values
+
+    def _read_compiled(self, plane: Plane, lowest: np.ndarray, highest: np.ndarray, rows: range, values: Tensor) -> int:
+        """Values of some rows; makes their missing tiles, and returns how many points still lack theirs."""
+        self._make_room(1)
+        patch = self._basis.patch
+        slots = self._slots.view(self._slabs, *self._patches).numpy()
+        missing = np.zeros(slots.shape, bool)
+        edges = np.linspace(rows.start, rows.stop, torch.get_num_threads() + 1).astype(int).tolist()
+        knots = (float(FINER * patch), float(patch), REACH - 1.5)
+        vectors = [tuple(v.tolist()) for v in (plane.first, plane.down, plane.across, lowest, highest)]
+
+        def lacking() -> int:
+            atlases = [a.permute(0, 2, 3, 1).reshape(-1).numpy() for a in self._atlases]
+
+            def read(part: tuple[int, int]) -> int:
+                arguments = (*atlases, self._side, knots, slots, *vectors, part, values.numpy(), missing)
+                return compiled.read(*arguments)
+
+            return sum(self._threads.map(read, itertools.pairwise(edges)))
+
+        if not lacking():
+            return 0
+        self._make(torch.from_numpy(np.flatnonzero(missing)))
+        return lacking()
 
     def _read(self, rows: Tensor, columns: Tensor, across: Tensor, out: Tensor) -> None:
         p, q, n = torch.floor(rows), torch.floor(columns), torch.floor(across)
