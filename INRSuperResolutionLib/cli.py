@@ -481,8 +481,12 @@ def noise_figures(
 
 def run_benchmark(options: argparse.Namespace) -> None:
     """``inrsr benchmark``."""
+    from pathlib import Path
+
     from .benchmarks import BENCHMARKS
 
     if options.name not in BENCHMARKS:
         raise InputError(f"benchmark {options.name!r} is not known", f"Give one of {', '.join(BENCHMARKS)}")
+    if options.output:  # now, not when the first picture is ready hours later
+        Path(options.output).mkdir(parents=True, exist_ok=True)
     BENCHMARKS[options.name](options)

@@ -402,7 +402,6 @@ def draw(
 
 def save(figure: Any, output: Path, name: str) -> None:
     """Write a figure into the folder."""
-    output.mkdir(parents=True, exist_ok=True)
     figure.savefig(output / name, dpi=80, facecolor=figure.get_facecolor())
 
 
