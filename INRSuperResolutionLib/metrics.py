@@ -21,6 +21,8 @@ from .volume import Volume
 MI_BINS = 32
 # a result that is less than this times finer than the input does not hold the k-space that the input lacks
 FINER = 1.25
+# of a result are cut to its input's k-space at once
+SLAB_VOXELS = 1 << 24
 # what rounding to float32 leaves; reported for a result that returns its input exactly, as JSON knows no infinity
 HIGHEST_CONSISTENCY_DB = 140.0
 
@@ -142,8 +144,14 @@ def kspace_consistency(result: Volume, source: Volume) -> float | None:
     if max(factors) < FINER:
         return None
     low = np.float32(without_signal(result.data))
-    cut = degrade(result.replace(data=np.maximum(result.data - low, 0)), "kspace", factors)
-    seen = ZeroFilling(cut.replace(data=cut.data + low))(Grid(source.shape, source.affine))
+    across = int(along[slice_axis(source)])
+    slabs = []
+    thick = max(1, SLAB_VOXELS * result.shape[across] // result.data.size)
+    for start in range(0, result.shape[across], thick):  # copies of a whole result take gigabytes
+        slab = np.moveaxis(np.moveaxis(result.data, across, 0)[start : start + thick], 0, across)
+        slabs.append(degrade(result.replace(data=np.maximum(slab - low, 0)), "kspace", factors))
+    cut = slabs[0].replace(data=np.concatenate([s.data for s in slabs], axis=across) + low)
+    seen = ZeroFilling(cut)(Grid(source.shape, source.affine))
     return min(psnr(seen[use], source.data[use], robust_range(source.data)), HIGHEST_CONSISTENCY_DB)
 
 

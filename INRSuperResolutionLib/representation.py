@@ -124,7 +124,8 @@ class Representation(ABC):
             groups.setdefault(id(g), []).append(channel)
         total = sum(g.size for g in grids)
         done = 0
-        values = [np.empty(g.shape, np.float32) for g in grids]
+        # in the order of the files, so that no copy is made to write them
+        values = [np.empty(g.shape, np.float32, order="F") for g in grids]
         for channels in groups.values():
             shared = grids[channels[0]]
             for box in self.tiles(shared):

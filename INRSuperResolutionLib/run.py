@@ -196,22 +196,25 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     if job.labels_output or job.probabilities_output:
         progress.stage("sample")
         probabilities = representation.probabilities(grids[0])
+    inputs: list[dict[str, Any]] = [{"path": p, "sha256": sha256(p)} for p in job.inputs]
+    for told, volume in zip(inputs, volumes):
+        told.update(shape=volume.shape, spacing=volume.spacing)
     progress.stage("write")
+    if job.representation:
+        if job.task == "upscale":
+            made["inputs"] = inputs
+        representation.save(staging.path(job.representation))
     if job.labels_output:
         labels_found = representation.most_likely(probabilities, grids[0])
         write(labels_found, staging.path(job.labels_output), labels_found.dtype)
     if job.probabilities_output:
         write_probabilities(probabilities, grids[0].affine, staging.path(job.probabilities_output))
+    # a large result may be copied to be written
+    volumes.clear()
+    del representation
     for n, (result, path) in enumerate(zip(results, job.outputs)):
         write(result, staging.path(path))
         progress.update((n + 1) / (len(results) + 1))
-    inputs: list[dict[str, Any]] = [{"path": p, "sha256": sha256(p)} for p in job.inputs]
-    for told, volume in zip(inputs, volumes):
-        told.update(shape=volume.shape, spacing=volume.spacing)
-    if job.representation:
-        if job.task == "upscale":
-            made["inputs"] = inputs
-        representation.save(staging.path(job.representation))
     progress.close()
     report = {
         "method": made["method"],

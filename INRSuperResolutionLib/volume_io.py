@@ -90,7 +90,7 @@ def write(volume: Volume, path: str | Path, dtype: np.dtype | type | None = None
     if np.issubdtype(dtype, np.integer):
         limits = np.iinfo(dtype)
         data = np.clip(np.rint(data), limits.min, limits.max)
-    data = data.astype(dtype)
+    data = data.astype(dtype, copy=False)
     try:
         if suffix_of(path) in NIFTI:
             _write_nifti(data, volume.affine, path)
@@ -165,7 +165,7 @@ def to_sitk(volume: Volume, dtype: np.dtype | type = np.float32) -> sitk.Image:
         raise InputError(
             f"{volume.name} has unevenly spaced slices, which an image file cannot hold", "Resample it first"
         )
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.T.astype(dtype)))
+    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.T.astype(dtype, copy=False)))
     lps = RAS_FROM_LPS @ volume.affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())

@@ -62,12 +62,17 @@ class SlicedVolume:
         self.lowest = float(volume.data.min())
         self.air = without_signal(volume.data)
         self.base = ZeroFilling(volume) if zero_filled else Sampler(volume, 3)
-        self.change: np.ndarray | None = None
+        self.samples = volume.data
+        """What the spline runs through."""
 
     def correct(self, change: np.ndarray) -> None:
         """Let the spline run through the samples plus `change`, an array like them."""
-        self.change = change.astype(np.float32)
-        self.base = Sampler(self.volume.replace(data=self.volume.data + self.change), 3)
+        self.run_through(self.volume.data + change.astype(np.float32))
+
+    def run_through(self, samples: np.ndarray) -> None:
+        """Let the spline run through other samples."""
+        self.samples = samples
+        self.base = Sampler(self.volume.replace(data=samples), 3)
 
     @property
     def slices(self) -> int:
@@ -238,7 +243,8 @@ class SlicewiseRepresentation(Representation):
         arrays, places = pack_volumes([v.volume for v in self.volumes])
         for name, tensor in self.weights.tensors.items():
             arrays[f"network.{name}"] = tensor.numpy()
-        arrays.update({f"change.{n}": v.change for n, v in enumerate(self.volumes) if v.change is not None})
+        changed = {n: v.samples for n, v in enumerate(self.volumes) if v.samples is not v.volume.data}
+        arrays.update({f"samples.{n}": samples for n, samples in changed.items()})
         weights = self.weights.described()
         return arrays, {"volumes": places, "weights": weights, "zero_filled": [v.zero_filled for v in self.volumes]}
 
@@ -250,8 +256,8 @@ class SlicewiseRepresentation(Representation):
         volumes = unpack_volumes(arrays, config["volumes"])
         sliced = [SlicedVolume(v, filled) for v, filled in zip(volumes, config["zero_filled"])]
         for n, one in enumerate(sliced):
-            if f"change.{n}" in arrays:
-                one.correct(arrays[f"change.{n}"])
+            if f"samples.{n}" in arrays:
+                one.run_through(arrays[f"samples.{n}"])
         return cls(sliced, Weights.from_state(config["weights"], arrays), contrasts=contrasts)
 
 

@@ -83,16 +83,12 @@ class ExplicitRepresentation(SlicewiseRepresentation):
         sliced = self.volumes[channel]
         coefficients = self.code(channel, number)
         spread = 0.0 if sliced.zero_filled else sliced.spread
-        image = np.take(sliced.volume.data, number, axis=sliced.axis)
-        if sliced.change is not None:
-            image = image + np.take(sliced.change, number, axis=sliced.axis)
+        image = np.take(sliced.samples, number, axis=sliced.axis)
         return SliceFunction(coefficients, self.network.basis(), image, spread, sliced.lowest, PADDING)
 
     def spline(self, channel: int) -> np.ndarray:
         """Coefficients of the cubic spline of a contrast, float32, (i, j, k)."""
-        sliced = self.volumes[channel]
-        data = sliced.volume.data if sliced.change is None else sliced.volume.data + sliced.change
-        coefficients: np.ndarray = ndimage.spline_filter(data, 3, np.float32, "mirror")
+        coefficients: np.ndarray = ndimage.spline_filter(self.volumes[channel].samples, 3, np.float32, "mirror")
         return coefficients
 
     def volume_function(self, channel: int) -> VolumeFunction:
