@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from phantoms import oblique, phantom
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 from tinynetworks import BLOCKS, VOLUMETRIC, blobs, random_weights, small, training
 
 import INRSuperResolutionLib as inrsr
@@ -17,7 +19,8 @@ from INRSuperResolutionLib.interpolate import resample
 from INRSuperResolutionLib.methods.cycleinr import representation
 from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
 from INRSuperResolutionLib.progress import Progress
-from INRSuperResolutionLib.training.blocks import BlockSet, BlockSettings, make_block, thin_out
+from INRSuperResolutionLib.training import blocks
+from INRSuperResolutionLib.training.blocks import BlockSet, BlockSettings, make_block, thin_out, warped_copies
 from INRSuperResolutionLib.training.loop import TrainingSettings
 
 TOLD = Told(3.0, 0.0)
@@ -141,6 +144,50 @@ def test_sets_hold_every_sharp_axis(tmp_path):
         assert all(np.isfinite(a).all() for a in (example.voxels, example.base, example.target))
     with pytest.raises(InputError, match="no sharp axis"):
         BlockSet([blobs((12, 12, 4))], tmp_path)
+
+
+def test_warped_copies_are_the_volume_turned_and_bent(tmp_path):
+    volume = blobs((40, 36, 32)).replace(affine=np.eye(4))
+    copies = list(warped_copies(volume, 3, np.random.default_rng(0)))
+    again = list(warped_copies(volume, 3, np.random.default_rng(0)))
+    assert len(copies) == 3
+    for copy, same in zip(copies, again):
+        np.testing.assert_array_equal(copy.data, same.data)
+        assert copy.data.dtype == np.float32 and copy.shape == volume.shape
+        # the same tissues in other places
+        assert np.abs(copy.data - volume.data).max() > 0.3 * np.ptp(volume.data)
+        assert copy.data.max() < 1.2 * volume.data.max() and copy.data.min() > volume.data.min() - 0.2 * np.ptp(
+            volume.data
+        )
+    assert np.abs(copies[0].data - copies[1].data).max() > 0.3 * np.ptp(volume.data)
+    thick = volume.replace(affine=np.diag([1, 1, 3, 1.0]))
+    assert not list(warped_copies(thick, 3, np.random.default_rng(0)))
+    # a volume is drawn as often as without copies
+    alone, with_copies = BlockSet([volume, thick], tmp_path), BlockSet([volume, thick], tmp_path, warped=2)
+    assert len(with_copies.piles) == len(alone.piles) + 6
+    share = sum(c for c, p in zip(with_copies._chance, with_copies.piles) if p.data.shape[2] > 1)
+    assert share == pytest.approx(sum(c for c, p in zip(alone._chance, alone.piles) if p.data.shape[2] > 1))
+
+
+def test_without_bending_warped_copies_are_rigid(monkeypatch):
+    """An off-centre point lands where the rotation takes it, and distances stay: geometry of the copies is right."""
+    monkeypatch.setattr(blocks, "BEND", 0.0)
+    monkeypatch.setattr(blocks, "STRETCH", (1.0, 1.0))
+    data = np.zeros((41, 41, 41), np.float32)
+    points = [(28, 20, 20), (20, 14, 20), (20, 20, 25)]
+    for n, point in enumerate(points):
+        data[point] = n + 1.0
+    data = ndimage.gaussian_filter(data, 1.5)
+    (copy,) = warped_copies(Volume(data, np.eye(4)), 1, np.random.default_rng(4))
+    turn = Rotation.random(random_state=np.random.default_rng(4)).as_matrix()
+    for n, point in enumerate(points):
+        # the copy shows at x what the volume has at turn · x
+        there = turn.T @ (np.array(point) - 20.0) + 20
+        near = np.array(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij")).reshape(3, -1).T + np.round(there).astype(
+            int
+        )
+        weights = copy.data[tuple(near.T)] ** 2
+        np.testing.assert_allclose(np.average(near, axis=0, weights=weights), there, atol=0.15, err_msg=str(n))
 
 
 def test_the_cycle_loss_is_part_of_the_training(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -72,6 +73,24 @@ def write_other(folder):
     path = folder / "other.nii.gz"
     write(blobs(seed=1), path)
     return path
+
+
+@pytest.mark.parametrize("method", ["nexpr", "arssr"])
+def test_squared_differences(method, tmp_path):
+    """A network that predicts nothing yet has the spline's mean absolute, or mean squared, error as its loss."""
+    made = training(method, tmp_path, settings=dataclasses.replace(QUICK, squared=True))
+    (tmp_path / "set").mkdir()
+    drawn_from = made.lessons.gather(made.volumes, tmp_path / "set")
+    examples = [made.lessons.draw(drawn_from, np.random.default_rng(n)) for n in range(3)]
+    with torch.no_grad():
+        torch.nn.init.zeros_(made.network.last.weight)
+        torch.nn.init.zeros_(made.network.last.bias)
+        errors = [made.lessons.errors(e)[0] for e in examples]
+        assert float(made.lessons.loss(examples)) == pytest.approx(np.mean([np.mean(e**2) for e in errors]), rel=1e-4)
+        made.lessons.settings = QUICK
+        assert float(made.lessons.loss(examples)) == pytest.approx(
+            np.mean([np.abs(e).mean() for e in errors]), rel=1e-4
+        )
 
 
 def test_resumed_training_gives_the_same_bits(tmp_path):

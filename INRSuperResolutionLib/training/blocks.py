@@ -6,12 +6,14 @@ than the memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from ..errors import InputError
 from ..forward_model import SliceProfile, averaged_basis, spline_through_profile
@@ -31,6 +33,11 @@ FEWEST_SLICES = 16
 CHANGED_CONTRAST = 1 / 3
 # standard deviations of the blur of such scans, in pixels: full widths at half maximum of 1.2 to 4.2
 BLUR = (0.5, 1.8)
+# how much larger or smaller warped copies of a volume show what is in it …
+STRETCH = (1 / 1.15, 1.15)
+# … the spline coefficients of how they are bent (standard deviation, voxels), and voxels between these
+BEND = 6.0
+CONTROLS = 20
 # volumes with thick slices show anatomy, but only in a plane: they are drawn less often
 THICK_SHARE = 0.25
 
@@ -56,6 +63,9 @@ class BlockSettings:
     """Fine slices of a block that are compared."""
     gamma: float = 1.5
     """Contrast is changed by an exponent between 1 / gamma and gamma in a third of the examples."""
+    warped: int = 0
+    """Warped copies of each volume, besides itself, that examples are drawn from, where there are few patients. Only of
+    volumes that are sharp along all axes."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.lowest_scale <= self.highest_scale:
@@ -69,6 +79,8 @@ class BlockSettings:
             raise InputError(f"blocks of {self.slices} slices are too thin", f"Give {2 * END_SLICES + 2} or more")
         if self.gamma < 1:
             raise InputError(f"gamma {self.gamma:g} is below 1", "Give 1 for no change of contrast")
+        if self.warped < 0:
+            raise InputError(f"{self.warped} warped copies are not possible", "Give 0 for none, or more")
         if not (0 <= self.averaged <= 1 and 0 <= self.blurred <= 1) or self.targets < 1:
             raise InputError("averaged and blurred must lie between 0 and 1, and targets be at least 1")
 
@@ -120,6 +132,8 @@ class BlockSet:
         Files, as :func:`volume_io.read` takes them, or volumes.
     folder
         Scratch folder; must exist as long as the set is used.
+    warped
+        See :class:`BlockSettings`.
 
     Raises
     ------
@@ -127,11 +141,16 @@ class BlockSet:
         If a volume cannot be read, is constant, or has too few voxels.
     """
 
-    def __init__(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> None:
+    def __init__(
+        self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT, warped: int = 0
+    ) -> None:
         self.piles: list[Pile] = []
         weights: list[float] = []
+        rng = np.random.default_rng(0)
         for volume, path in read_each(volumes, folder, progress):
             piles = piles_of(volume, path)
+            for n, copy in enumerate(warped_copies(volume, warped, rng)):
+                piles += piles_of(copy, path.with_stem(f"{path.stem}-{n}"))
             thick = piles[0].data.shape[2] == 1
             weights += [(THICK_SHARE if thick else 1.0) * 3 / len(piles)] * len(piles)
             self.piles += piles
@@ -178,6 +197,31 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
             f"Give volumes with at least {SMALLEST_CROP} × {SMALLEST_CROP} pixels in a sharp plane",
         )
     return piles
+
+
+def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Iterator[Volume]:
+    """A volume turned to any side, stretched, and bent smoothly; nothing if it is not sharp along all axes."""
+    spacing = np.array(volume.spacing)
+    if spacing.max() > COARSER * spacing.min():
+        return
+    centre = (np.array(volume.shape) - 1) / 2
+    voxels = np.stack(np.meshgrid(*(np.arange(n) - c for n, c in zip(volume.shape, centre)), indexing="ij"), -1)
+    bends = [basis_matrix(np.arange(n) / CONTROLS + 1, n // CONTROLS + 4, 3) for n in volume.shape]
+    # voxel indices are the image's world here, with axes in the order k, j, i
+    image = sitk.GetImageFromArray(volume.data)
+    for _ in range(count):
+        turn = Rotation.random(random_state=rng).as_matrix() * np.exp(rng.uniform(*np.log(STRETCH)))
+        moved = voxels @ (turn * spacing / spacing[:, None] - np.eye(3)).T
+        for axis in range(3):
+            bend = rng.normal(0, BEND, [b.shape[1] for b in bends])
+            for basis in bends:  # each takes the first axis away and appends that of the voxels
+                bend = np.tensordot(bend, basis, (0, 1))
+            moved[..., axis] += bend
+        field = sitk.GetImageFromArray(np.ascontiguousarray(moved[..., ::-1]), isVector=True)
+        data = sitk.Resample(
+            image, sitk.DisplacementFieldTransform(field), sitk.sitkBSpline, float(volume.data.min()), sitk.sitkFloat32
+        )
+        yield Volume(sitk.GetArrayFromImage(data), volume.affine, name=volume.name)
 
 
 def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str) -> Pile:

@@ -7,6 +7,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import MissingError
+from ..pictures import figure_of
+
 COLUMNS = ("step", "seconds", "rate", "loss", "validation_loss", "validation_gain_db")
 
 
@@ -19,10 +22,9 @@ def write_curves(log: Sequence[dict[str, float]], output: Path) -> None:
         table.writerows(log)
     os.replace(beside, output.with_suffix(".csv"))
     try:
-        from matplotlib.figure import Figure
-    except ImportError:  # only in the extras demo and dev
+        figure = figure_of(8, 3.5)
+    except MissingError:
         return
-    figure = Figure(figsize=(8, 3.5), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = [r["step"] for r in log]
     left.plot(steps, [r["loss"] for r in log], label="training")

@@ -67,6 +67,10 @@ class Lessons(ABC, Generic[SetT, ExampleT]):
         """bfloat16 products where the training wants them."""
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self._mixed)
 
+    def _distance(self, found: Tensor, target: Tensor) -> Tensor:
+        difference = found - target
+        return (difference.square() if self.settings.squared else difference.abs()).mean()
+
     def _here(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
 
@@ -99,10 +103,10 @@ class SliceLessons(Lessons[SliceSet, Example]):
         return found
 
     def loss(self, examples: Sequence[Example]) -> Tensor:
-        """L1 + λ ‖prediction − D(truth)‖² (Van Veen et al., section 3.1), images in units of their range."""
+        """L1 (or L2) + λ ‖prediction − D(truth)‖² (Van Veen et al., section 3.1), images in units of their range."""
         total = torch.zeros((), device=self.device)
         for example, found in zip(examples, self._predict(examples)):
-            total = total + (found - self._here(example.target)).abs().mean()
+            total = total + self._distance(found, self._here(example.target))
             if self.settings.denoise_weight:
                 smooth = DENOISERS[self.settings.denoiser](example.target / RANGE, self.settings.denoise_sigma)
                 difference = found / RANGE - self._here(smooth)
@@ -122,19 +126,19 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
 
     def gather(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> BlockSet:
         """See :class:`Lessons`."""
-        return BlockSet(volumes, folder, progress)
+        return BlockSet(volumes, folder, progress, self.data.warped)
 
     def draw(self, drawn_from: BlockSet, rng: np.random.Generator) -> BlockExample:
         """See :class:`Lessons`."""
         return make_block(drawn_from, self.data, rng)
 
     def loss(self, examples: Sequence[BlockExample]) -> Tensor:
-        """L1 of the fine slices + λ · cycle loss (Fang et al., Eq. 9); the cycle is run for one example."""
+        """L1 (or L2) of the fine slices + λ · cycle loss (Fang et al., Eq. 9); the cycle is run for one example."""
         codes = self._encode(examples)
         parts = []
         for example, code in zip(examples, codes):
             found = self._restore(code, example, example.positions, example.base)
-            parts.append((found - inner(self._here(example.target))).abs().mean())
+            parts.append(self._distance(found, inner(self._here(example.target))))
         total = torch.stack(parts).mean()
         points = [n for n, e in enumerate(examples) if e.thickness == 0]
         if self.settings.cycle_weight and points:
@@ -183,7 +187,8 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
             residual = self.network.decode(codes, self._here(places[seen].astype(np.float32)), told)
         spline = torch.tensordot(self._here(spline_weights(places[seen], count, 0.0)), made, 1)
         given = inner(self._here(example.voxels[seen]))
-        return (spline[:, REACH:-REACH, REACH:-REACH] + residual - given[:, REACH:-REACH, REACH:-REACH]).abs().mean()
+        edge = slice(REACH, -REACH)
+        return self._distance(spline[:, edge, edge] + residual, given[:, edge, edge])
 
 
 # slices of the way back that lie too near the ends of the block

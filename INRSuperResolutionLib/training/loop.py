@@ -52,6 +52,8 @@ class TrainingSettings:
     """AdamW's highest rate; it rises over the first steps and falls to 0 as a cosine."""
     weight_decay: float = 1e-5
     """AdamW's decay; the frequencies have none."""
+    squared: bool = False
+    """Squared differences instead of absolute ones: for the end of a training, as their mean is what PSNR measures."""
     warmup: int = 200
     """Steps over which the rate rises."""
     denoise_weight: float = 0.0
