@@ -451,12 +451,13 @@ def noise_figures(
     """SNLI of both images across each axis; None, with a note, where PyWavelets is missing and no plot is asked for."""
     from .errors import MissingError
     from .intensity import robust_range
-    from .noise import slice_noise, snli
+    from .noise import inconsistency, slice_noise
+    from .pictures import figure_of
 
     span = robust_range(reference)
     try:
-        figures = {
-            name: [snli(data, mask, axis, span) for axis in range(3)]
+        noise = {
+            name: [slice_noise(data, mask, axis) for axis in range(3)]
             for name, data in (("result", result), ("reference", reference))
         }
     except MissingError as error:
@@ -465,18 +466,14 @@ def noise_figures(
         print(f"SNLI left out: {error}", file=sys.stderr)
         return None
     if plot:
-        try:
-            from matplotlib.figure import Figure
-        except ImportError as error:
-            raise MissingError("matplotlib is not installed", "pip install matplotlib") from error
-        figure = Figure(figsize=(12, 3), layout="constrained")
+        figure = figure_of(12, 3)
         for axis, panel in enumerate(figure.subplots(1, 3)):
-            for name, data in (("reference", reference), ("result", result)):
-                panel.plot(100 * slice_noise(data, mask, axis) / span, label=name)
+            for name, own in noise.items():
+                panel.plot(100 * own[axis] / span, label=name)
             panel.set(xlabel=f"slice across {'ijk'[axis]}", ylabel="noise, % of the range")
         panel.legend()
         figure.savefig(plot, dpi=100)
-    return figures
+    return {name: [inconsistency(n, span) for n in own] for name, own in noise.items()}
 
 
 def run_benchmark(options: argparse.Namespace) -> None:

@@ -63,6 +63,10 @@ def snli(data: np.ndarray, inside: np.ndarray, axis: int, span: float) -> float:
 
     In percent of `span`, the range of the image. NaN where there are no slices to look at.
     """
-    noise = slice_noise(data, inside, axis)
+    return inconsistency(slice_noise(data, inside, axis), span)
+
+
+def inconsistency(noise: np.ndarray, span: float) -> float:
+    """:func:`snli` of what :func:`slice_noise` found."""
     noise = noise[np.isfinite(noise)]
     return float(100 * noise.std() / span) if len(noise) else float("nan")

@@ -54,7 +54,7 @@ def test_a_folder_of_the_user_is_measured(inrsr, tmp_path):
     write(volume, tmp_path / "scan.nii.gz")
     done = inrsr("benchmark", "seco", "--data", tmp_path, "--tables", "quality", "--methods", "siren", "--json")
     assert done.returncode == 0, done.stderr
-    assert [row["method"] for row in json.loads(done.stdout)] == ["cubic", "back-projected cubic", "siren"]
+    assert [row["method"] for row in json.loads(done.stdout)["quality"]] == ["cubic", "back-projected cubic", "siren"]
     wrong = inrsr("benchmark", "seco", "--data", tmp_path, "--tables", "all")
     assert wrong.returncode == 2
     assert "'all' is not known" in wrong.stderr

@@ -20,6 +20,7 @@ import numpy as np
 from ..degrade import degrade
 from ..errors import MissingError
 from ..metrics import compare, psnr
+from ..pictures import figure_of
 from ..run import fit
 from ..volume import Volume
 from ..volume_io import read
@@ -100,13 +101,12 @@ def figures(result: Volume, wanted: Volume, coarse: Volume) -> dict[str, float]:
 
 def draw(rows: Sequence[dict[str, float | str]]) -> None:
     """Curves over the scale, a column for each figure and a row for each volume."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("matplotlib is not installed: no picture", file=sys.stderr)
-        return
     cases = sorted({str(r["case"]) for r in rows})
-    figure = Figure(figsize=(12, 3.6 * len(cases)), layout="constrained")
+    try:
+        figure = figure_of(12, 3.6 * len(cases))
+    except MissingError as error:
+        print(f"no picture: {error}", file=sys.stderr)
+        return
     panels = figure.subplots(len(cases), 3, squeeze=False)
     for case, line in zip(cases, panels):
         for name, panel in zip(("psnr", "ssim", "consistency"), line):

@@ -23,11 +23,12 @@ import torch
 from ..errors import MissingError
 from ..methods.networks import ARCHITECTURES
 from ..metrics import psnr
+from ..pictures import figure_of
 from ..run import fit
 from ..training.data import DataSettings
 from ..volume import Volume
 from .arbitrary import DEFAULT_DATA, loses
-from .tables import Row, figure_of, print_tables
+from .tables import Row, print_tables
 from .variants import Variant, train, truths
 
 SCALES = (1.5, 2.0, 3.0)

@@ -28,12 +28,13 @@ from ..interpolate import Sampler
 from ..job import Job
 from ..metrics import compare
 from ..noise import snli
+from ..pictures import figure_of
 from ..run import fit
 from ..volume import Volume
 from ..volume_io import read, write
 from .arbitrary import DEFAULT_DATA
 from .lpips import perceptual_distance
-from .tables import Row, figure_of, print_tables
+from .tables import Row, print_tables
 
 CASES = ("ms19_flair", "ms19_t1", "clinical04_t2", "ct_abdomen")
 FACTORS = (2, 3, 5)

@@ -30,10 +30,11 @@ from ..methods.networks import ARCHITECTURES, make_network
 from ..methods.nexpr.network import NExpRNetwork
 from ..methods.nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 from ..methods.trained_network import load_network
+from ..pictures import figure_of
 from ..weights import load_weights
 from .arbitrary import DEFAULT_DATA
 from .raster import flops, median
-from .tables import Row, figure_of, print_tables
+from .tables import Row, print_tables
 from .variants import Variant, quality, train, truths
 
 SIDE = 64

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import json
 import math
 import statistics
 import time
@@ -30,13 +29,14 @@ from ..interpolate import index_coordinates
 from ..labels import automatic_prior
 from ..methods.perimage import BASELINE_PRESETS
 from ..metrics import psnr
+from ..pictures import figure_of
 from ..representation import Representation
 from ..run import fit
 from ..volume import Volume
 from ..volume_io import read
+from .tables import print_tables
 
 DEFAULT_DATA = Path("../shared/data")
-TABLES = ("quality", "time", "ablation", "omega", "labels", "evolution")
 NETWORKS = ("seco", *BASELINE_PRESETS)
 BRAIN_SLICES = (70, 100)
 OMEGAS = (10, 20, 30, 40, 50, 60)
@@ -88,24 +88,11 @@ class Case:
 
 def benchmark_seco(options: argparse.Namespace) -> None:
     """Print the chosen tables, and draw the pictures into the folder of `options.output`."""
-    tables = options.tables or TABLES
-    for table in tables:
-        if table not in TABLES:
-            raise InputError(f"table {table!r} is not known", f"Give some of {', '.join(TABLES)}")
     folder = Path(options.data) if options.data else DEFAULT_DATA
-    methods = options.methods or NETWORKS
     output = Path(options.output) if options.output else None
-    rows: list[dict[str, Any]] = []
-    for table in tables:
-        for row in _TABLES[table](folder, methods, options.factors, output):
-            rows.append({"table": table, **row})
-            if not options.json:
-                print(
-                    "  ".join(f"{k} {v:.4f}" if isinstance(v, float) else f"{v}" for k, v in rows[-1].items()),
-                    flush=True,
-                )
-    if options.json:
-        print(json.dumps(rows, indent=1))
+    methods = options.methods or NETWORKS
+    makers = {name: functools.partial(make, folder, methods, options.factors, output) for name, make in _TABLES.items()}
+    print_tables(makers, options)
 
 
 def one_slice(volume: Volume, k: int, factor: int) -> Volume:
@@ -299,15 +286,12 @@ def omega(
             curve.append(quality_of(case, restore(method, case, omega=value, band=0.0, agree=False))["psnr"])
             yield {"case": case.name, "method": method, "omega": value, "psnr": curve[-1]}
     if output is not None:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(5, 3.5))
+        figure = figure_of(5, 3.5)
         axis = figure.subplots()
         for method, curve in curves.items():
             axis.plot(OMEGAS, curve, "o-", label=method)
         axis.set(xlabel="ω0 of all layers", ylabel="PSNR (dB)", title=case.name)
         axis.legend()
-        figure.tight_layout()
         save(figure, output, "omega.png")
 
 
@@ -388,9 +372,7 @@ def draw(
     window: tuple[float, float] | tuple[None, None] = (None, None),
 ) -> None:
     """Pictures side by side, in one window (lowest and highest value; None for each its own)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * len(pictures), 5.2), facecolor="black")
+    figure = figure_of(4 * len(pictures), 5.2, layout="none", facecolor="black")
     axes = figure.subplots(1, len(pictures))
     for axis, (title, picture) in zip(np.ravel(axes), pictures.items()):
         axis.imshow(picture.T, cmap=colours, origin="lower", vmin=window[0], vmax=window[1])

@@ -1,13 +1,12 @@
-"""What the benchmarks with several tables share: printing them, and drawing."""
+"""Printing the tables of a benchmark."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-from ..errors import InputError, MissingError
+from ..errors import InputError
 
 Row = dict[str, float | str | None]
 
@@ -38,12 +37,3 @@ def print_tables(makers: Mapping[str, Callable[[], Iterable[Row]]], options: arg
 def told(value: float | str | None) -> str:
     """A figure as text."""
     return "–" if value is None else value if isinstance(value, str) else f"{value:.4g}"
-
-
-def figure_of(width: float, height: float, **options: Any) -> Any:
-    """A figure of matplotlib of that size in inches; raises MissingError where matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingError("matplotlib is not installed", "pip install matplotlib") from error
-    return Figure(figsize=(width, height), layout="constrained", **options)
