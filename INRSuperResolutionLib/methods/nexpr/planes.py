@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .raster import REACH, Basis, Lines, functions, knots, locate, rasterise
-from .tiles import SliceData, Tiles
+
+if TYPE_CHECKING:
+    from .tiles import SliceData, Tiles
 
 # an axis of a plane runs along one of the volume if it strays from it by less than this, in voxels over the whole plane
 STRAY = 1e-5
@@ -328,6 +331,8 @@ class VolumeFunction:
 
     def _oblique(self, plane: Plane) -> np.ndarray:
         if self._tiles is None:
+            from .tiles import Tiles  # here, as numba takes a while to load
+
             patches = (self._patches[0], self._patches[1])
             self._tiles = Tiles(self.slices, patches, self._basis, self._slice_data, self._spread)
         # rows and columns in patches, with whole numbers at their borders
@@ -342,6 +347,8 @@ class VolumeFunction:
         if number in self._kept:
             self._kept.move_to_end(number)
             return self._kept[number]
+        from .tiles import SliceData
+
         below, own, above = (self._layer(number + d) for d in (-1, 0, 1))
         value, bend = (below + 4 * own + above) / 6, below - 2 * own + above
         made = SliceData(self._code_of(number), self._padded(value), self._padded(bend))
