@@ -8,6 +8,9 @@ background zeroed, figures over the whole box (flattering, and it hides a wrong 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from skimage.metrics import structural_similarity
 
@@ -21,15 +24,18 @@ from .volume import Volume
 MI_BINS = 32
 # a result that is less than this times finer than the input does not hold the k-space that the input lacks
 FINER = 1.25
-# of a result are cut to its input's k-space at once
-SLAB_VOXELS = 1 << 24
+# of a result or its input are looked at together
+VOXELS_AT_ONCE = 1 << 22
 # what rounding to float32 leaves; reported for a result that returns its input exactly, as JSON knows no infinity
 HIGHEST_CONSISTENCY_DB = 140.0
 
 
 def psnr(result: np.ndarray, reference: np.ndarray, span: float = 1.0) -> float:
     """Peak signal-to-noise ratio in dB for a data range of `span`; infinity for equal arrays."""
-    mse = float(np.mean((np.asarray(result, np.float64) - reference) ** 2))
+    return _decibels(float(np.mean((np.asarray(result, np.float64) - reference) ** 2)), span)
+
+
+def _decibels(mse: float, span: float) -> float:
     return float(10 * np.log10(span**2 / mse)) if mse > 0 else float("inf")
 
 
@@ -143,16 +149,34 @@ def kspace_consistency(result: Volume, source: Volume) -> float | None:
             factors[along[axis]] = min(max(1.0, finer), result.shape[along[axis]])
     if max(factors) < FINER:
         return None
-    low = np.float32(without_signal(result.data))
-    across = int(along[slice_axis(source)])
-    slabs = []
-    thick = max(1, SLAB_VOXELS * result.shape[across] // result.data.size)
-    for start in range(0, result.shape[across], thick):  # copies of a whole result take gigabytes
-        slab = np.moveaxis(np.moveaxis(result.data, across, 0)[start : start + thick], 0, across)
-        slabs.append(degrade(result.replace(data=np.maximum(slab - low, 0)), "kspace", factors))
-    cut = slabs[0].replace(data=np.concatenate([s.data for s in slabs], axis=across) + low)
-    seen = ZeroFilling(cut)(Grid(source.shape, source.affine))
-    return min(psnr(seen[use], source.data[use], robust_range(source.data)), HIGHEST_CONSISTENCY_DB)
+    low = np.float32(without_signal(source.data))
+    seen = ZeroFilling(_without_detail(result, low, factors, int(along[slice_axis(source)])))
+    given = Grid(source.shape, source.affine)
+    squares = 0.0
+    for box in _slabs(source.shape, slice_axis(source)):
+        difference = (seen(given.crop(box)) + low - source.data[box])[use[box]]
+        squares += float(np.sum(np.square(difference, dtype=np.float64)))
+    return min(_decibels(squares / np.count_nonzero(use), robust_range(source.data)), HIGHEST_CONSISTENCY_DB)
+
+
+def _without_detail(result: Volume, low: np.float32, factors: Sequence[float], across: int) -> Volume:
+    """The centre of the k-space of planes; slab by slab, as copies of a whole result take gigabytes."""
+    boxes = _slabs(result.shape, across)
+    first, *others = (
+        degrade(result.replace(data=np.maximum(result.data[box] - low, 0)), "kspace", factors) for box in boxes
+    )
+    return first.replace(data=np.concatenate([first.data, *(o.data for o in others)], axis=across))
+
+
+def _slabs(shape: tuple[int, int, int], across: int) -> list[tuple[slice, slice, slice]]:
+    """Boxes of a few whole planes."""
+    thick = max(1, VOXELS_AT_ONCE * shape[across] // math.prod(shape))
+    boxes = []
+    for start in range(0, shape[across], thick):
+        box = [slice(0, n) for n in shape]
+        box[across] = slice(start, min(start + thick, shape[across]))
+        boxes.append((box[0], box[1], box[2]))
+    return boxes
 
 
 def _covered(grid: Grid, source: Volume) -> np.ndarray:
