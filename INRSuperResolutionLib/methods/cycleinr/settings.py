@@ -36,7 +36,7 @@ class VolumetricArchitecture:
 
     features: int = 32
     """Channels of the encoder (the paper: 64)."""
-    blocks: int = 4
+    blocks: int = 6
     """Residual blocks of the encoder (the paper: 3, of six convolutions each)."""
     convolutions: int = 2
     """3 × 3 × 3 convolutions in each block (the paper: 6)."""
