@@ -138,6 +138,9 @@ class Representation(ABC):
             Volume(v, g.affine, dtype=np.dtype(c.dtype), name=c.name) for v, g, c in zip(values, grids, self.contrasts)
         ]
 
+    def release(self) -> None:  # noqa: B027  # most have nothing to give
+        """Forget what can be computed again and is not saved, to make room."""
+
     def save(self, path: str | Path) -> None:
         """Write the ``.inr`` file: safetensors with the metadata as JSON in its header; never pickle."""
         from safetensors import SafetensorError

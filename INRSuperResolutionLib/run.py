@@ -180,6 +180,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
             grids = output_grids(job, [c.grid for c in representation.contrasts], like)
         progress.stage("sample")
         results = representation.sample(grids, progress)
+        representation.release()
         profiles = [SliceProfile(kind) for kind in made["slice_profile"]]
         for n, (volume, result) in enumerate(zip(volumes, results)):
             if made["registered_affines"]:

@@ -220,3 +220,15 @@ def test_functions_are_learned_for_all_scales():
         network = make_network(small("nexpr", cell=cell))
         codes = [network.encode(torch.ones(1, 1, 8, 8), torch.tensor([s])) for s in (2.0, 4.0)]
         assert torch.equal(*codes) is not cell
+
+
+def test_codes_that_are_not_saved_are_released_and_made_again(explicit, monkeypatch):
+    made = explicit
+    before = made.sample(made.volumes[0].volume.grid)[0].data
+    assert made._codes
+    made.release()  # small: they are saved, and stay
+    assert made._codes
+    monkeypatch.setattr(type(made), "saved_bytes", 1)
+    made.release()
+    assert not made._codes and made._bytes == 0
+    np.testing.assert_array_equal(made.sample(made.volumes[0].volume.grid)[0].data, before)

@@ -96,6 +96,8 @@ class SlicewiseRepresentation(Representation):
     """
 
     tile_voxels = 1 << 22
+    saved_bytes = 0
+    """Codes up to this size are saved too."""
 
     def __init__(
         self,
@@ -140,6 +142,12 @@ class SlicewiseRepresentation(Representation):
         self._bytes += code.nbytes
         while self._bytes > CACHE_BYTES and len(self._codes) > 1:
             self._bytes -= self._codes.popitem(last=False)[1].nbytes
+
+    def release(self) -> None:
+        """See :class:`Representation`."""
+        if self._bytes > self.saved_bytes:
+            self._codes.clear()
+            self._bytes = 0
 
     def _encode(self, image: np.ndarray) -> Tensor:
         """A slice's code; image in units of the foreground's standard deviation."""
