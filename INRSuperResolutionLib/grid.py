@@ -138,6 +138,14 @@ class Grid:
         affine[:3, 3] += self.affine[:3, :3] @ start
         return Grid((box[0].stop - box[0].start, box[1].stop - box[1].start, box[2].stop - box[2].start), affine)
 
+    def slabs(self, axis: int, max_voxels: int) -> Iterator[tuple[slice, slice, slice]]:
+        """Boxes of whole planes across `axis`, at least one and at most about `max_voxels` voxels, that cover the grid once."""
+        thick = max(1, max_voxels // (self.size // self.shape[axis]))
+        for start in range(0, self.shape[axis], thick):
+            box = [slice(0, n) for n in self.shape]
+            box[axis] = slice(start, min(start + thick, self.shape[axis]))
+            yield box[0], box[1], box[2]
+
     def tiles(self, max_voxels: int) -> Iterator[tuple[slice, slice, slice]]:
         """Boxes of at most about `max_voxels` voxels that together cover the grid once.
 

@@ -8,7 +8,6 @@ background zeroed, figures over the whole box (flattering, and it hides a wrong 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -153,7 +152,7 @@ def kspace_consistency(result: Volume, source: Volume) -> float | None:
     seen = ZeroFilling(_without_detail(result, low, factors, int(along[slice_axis(source)])))
     given = Grid(source.shape, source.affine)
     squares = 0.0
-    for box in _slabs(source.shape, slice_axis(source)):
+    for box in given.slabs(slice_axis(source), VOXELS_AT_ONCE):
         difference = (seen(given.crop(box)) + low - source.data[box])[use[box]]
         squares += float(np.sum(np.square(difference, dtype=np.float64)))
     return min(_decibels(squares / np.count_nonzero(use), robust_range(source.data)), HIGHEST_CONSISTENCY_DB)
@@ -161,22 +160,11 @@ def kspace_consistency(result: Volume, source: Volume) -> float | None:
 
 def _without_detail(result: Volume, low: np.float32, factors: Sequence[float], across: int) -> Volume:
     """The centre of the k-space of planes; slab by slab, as copies of a whole result take gigabytes."""
-    boxes = _slabs(result.shape, across)
+    boxes = Grid(result.shape, result.affine).slabs(across, VOXELS_AT_ONCE)
     first, *others = (
         degrade(result.replace(data=np.maximum(result.data[box] - low, 0)), "kspace", factors) for box in boxes
     )
     return first.replace(data=np.concatenate([first.data, *(o.data for o in others)], axis=across))
-
-
-def _slabs(shape: tuple[int, int, int], across: int) -> list[tuple[slice, slice, slice]]:
-    """Boxes of a few whole planes."""
-    thick = max(1, VOXELS_AT_ONCE * shape[across] // math.prod(shape))
-    boxes = []
-    for start in range(0, shape[across], thick):
-        box = [slice(0, n) for n in shape]
-        box[across] = slice(start, min(start + thick, shape[across]))
-        boxes.append((box[0], box[1], box[2]))
-    return boxes
 
 
 def _covered(grid: Grid, source: Volume) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 A slice of 256 × 256 pixels is drawn at 1024 × 1024, each way several times in turns so that a busy machine
 slows all of them alike, beside torch's bicubic interpolation and a LIIF decoder at the same output.
-An oblique plane through a volume is drawn likewise, and scattered points are summed for comparison. Weights do not change the speed, so the
-networks are not trained ones.
+An oblique plane through a volume is drawn likewise, and scattered points are summed for comparison. Weights do
+not change the speed, so the networks are not trained ones.
 """
 
 from __future__ import annotations

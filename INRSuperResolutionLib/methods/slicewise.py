@@ -178,11 +178,7 @@ class SlicewiseRepresentation(Representation):
         """Slabs of whole slices, so that none is encoded twice."""
         to_index = np.linalg.inv(self.volumes[0].volume.affine) @ grid.affine
         across = int(np.argmax(np.abs(to_index[self.volumes[0].axis, :3]) * np.array(grid.shape)))
-        thick = max(1, self.tile_voxels // (grid.size // grid.shape[across]))
-        for start in range(0, grid.shape[across], thick):
-            box = [slice(0, n) for n in grid.shape]
-            box[across] = slice(start, min(start + thick, grid.shape[across]))
-            yield box[0], box[1], box[2]
+        return grid.slabs(across, self.tile_voxels)
 
     def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
         """See :class:`Representation`; warns where more detail is asked for than was trained."""
