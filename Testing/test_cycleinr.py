@@ -9,7 +9,6 @@ import pytest
 import torch
 from phantoms import oblique, phantom
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 from tinynetworks import BLOCKS, VOLUMETRIC, blobs, random_weights, small, training
 
 import INRSuperResolutionLib as inrsr
@@ -20,7 +19,14 @@ from INRSuperResolutionLib.methods.cycleinr import representation
 from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
 from INRSuperResolutionLib.progress import Progress
 from INRSuperResolutionLib.training import blocks
-from INRSuperResolutionLib.training.blocks import BlockSet, BlockSettings, make_block, thin_out, warped_copies
+from INRSuperResolutionLib.training.blocks import (
+    BlockSet,
+    BlockSettings,
+    make_block,
+    resampled,
+    thin_out,
+    warped_copies,
+)
 from INRSuperResolutionLib.training.loop import TrainingSettings
 
 TOLD = Told(3.0, 0.0)
@@ -170,24 +176,49 @@ def test_warped_copies_are_the_volume_turned_and_bent(tmp_path):
 
 
 def test_without_bending_warped_copies_are_rigid(monkeypatch):
-    """An off-centre point lands where the rotation takes it, and distances stay: geometry of the copies is right."""
+    """Off-centre points keep their distances and handedness; in every second copy they stay in their slice, too."""
     monkeypatch.setattr(blocks, "BEND", 0.0)
     monkeypatch.setattr(blocks, "STRETCH", (1.0, 1.0))
     data = np.zeros((41, 41, 41), np.float32)
-    points = [(28, 20, 20), (20, 14, 20), (20, 20, 25)]
+    points = np.array([(28, 20, 20), (20, 14, 20), (20, 20, 25)])
     for n, point in enumerate(points):
-        data[point] = n + 1.0
+        data[tuple(point)] = n + 1.0
     data = ndimage.gaussian_filter(data, 1.5)
-    (copy,) = warped_copies(Volume(data, np.eye(4)), 1, np.random.default_rng(4))
-    turn = Rotation.random(random_state=np.random.default_rng(4)).as_matrix()
-    for n, point in enumerate(points):
-        # the copy shows at x what the volume has at turn · x
-        there = turn.T @ (np.array(point) - 20.0) + 20
-        near = np.array(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij")).reshape(3, -1).T + np.round(there).astype(
-            int
-        )
-        weights = copy.data[tuple(near.T)] ** 2
-        np.testing.assert_allclose(np.average(near, axis=0, weights=weights), there, atol=0.15, err_msg=str(n))
+    found = []
+    for copy in warped_copies(Volume(data, np.eye(4)), 2, np.random.default_rng(4)):
+        spots, count = ndimage.label(copy.data > 0.1 * data.max())
+        assert count == 3
+        numbers = 1 + np.argsort(ndimage.maximum(copy.data, spots, [1, 2, 3]))
+        found.append(np.array(ndimage.center_of_mass(copy.data**2, spots, numbers)) - 20)
+        turn = np.linalg.solve(points - 20.0, found[-1])
+        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=0.05)
+        assert np.linalg.det(turn) > 0
+    np.testing.assert_allclose(found[0][:, 2], points[:, 2] - 20, atol=0.05)
+    assert np.abs(found[0] - (points - 20)).max() > 1
+    assert np.abs(found[1][:, 2] - (points[:, 2] - 20)).max() > 1
+
+
+def test_resampled_thick_slices_lie_where_they_were():
+    """A slope stays where it is, and a point becomes as long as a slice, around the same place."""
+    ramp = np.arange(60, dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
+    point = np.zeros((60, 1, 1), np.float32)
+    point[31] = 1
+    places = []
+    for offset in np.arange(0, 1, 0.125):
+        made = resampled(ramp, 3.3, offset)
+        assert made.dtype == np.float32
+        np.testing.assert_allclose(made[18:-18], ramp[18:-18], atol=5e-3)
+        spread = resampled(point, 3.3, offset)[:, 0, 0]
+        places.append(np.average(np.arange(60), weights=spread))
+        assert 0.15 < spread.max() < 0.5
+    assert np.mean(places) == pytest.approx(31, abs=0.05)  # of a single one it depends on where the slices lie
+
+
+def test_slices_are_left_out_along_k_more_often(tmp_path):
+    made = BlockSet([blobs((40, 36, 32)).replace(affine=np.eye(4))], tmp_path, warped=2)
+    share = sum(c for c, p in zip(made._chance, made.piles) if p.axis == 2)
+    assert share == pytest.approx(0.6)
+    assert [p.data.shape for p in made.piles[:3]] == [(40, 36, 32), (36, 40, 32), (32, 40, 36)]
 
 
 def test_the_cycle_loss_is_part_of_the_training(tmp_path):

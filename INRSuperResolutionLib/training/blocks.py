@@ -31,13 +31,19 @@ MARGIN = 3
 FEWEST_SLICES = 16
 # part of the examples in which the intensities are changed by an exponent
 CHANGED_CONTRAST = 1 / 3
-# standard deviations of the blur of such scans, in pixels: full widths at half maximum of 1.2 to 4.2
+# standard deviations of the blur of scans that are not sharp across the slices, in pixels: full widths at half
+# maximum of 1.2 to 4.2 …
 BLUR = (0.5, 1.8)
+# … and distances of the thick slices that such scans may have been resampled from
+RESAMPLED_FROM = (1.5, 4.0)
 # how much larger or smaller warped copies of a volume show what is in it …
 STRETCH = (1 / 1.15, 1.15)
 # … the spline coefficients of how they are bent (standard deviation, voxels), and voxels between these
 BEND = 6.0
 CONTROLS = 20
+# how often slices are left out along i, j and k: along k, where scanners stack them, a scan that was resampled since is
+# less sharp than elsewhere, and there it will be made finer
+AXIS_SHARES = (1.0, 1.0, 3.0)
 # volumes with thick slices show anatomy, but only in a plane: they are drawn less often
 THICK_SHARE = 0.25
 
@@ -57,8 +63,8 @@ class BlockSettings:
     averaged: float = 0.25
     """Part of the examples whose slices are averages over their thickness; the others are point samples."""
     blurred: float = 0.35
-    """Part of the examples that are blurred along the slices first, as scans are that were acquired in thick slices
-    and resampled: there the network must not add what even the truth does not show."""
+    """Part of the examples that are blurred along the slices first, or averaged in thick slices and resampled, as many
+    scans were: there the network must not add what even the truth does not show."""
     targets: int = 12
     """Fine slices of a block that are compared."""
     gamma: float = 1.5
@@ -121,6 +127,8 @@ class Pile:
     """The first and the last slice with something of the patient."""
     scaling: Scaling
     name: str
+    axis: int
+    """That axis: 0, 1 or 2 for i, j or k."""
 
 
 class BlockSet:
@@ -152,7 +160,8 @@ class BlockSet:
             for n, copy in enumerate(warped_copies(volume, warped, rng)):
                 piles += piles_of(copy, path.with_stem(f"{path.stem}-{n}"))
             thick = piles[0].data.shape[2] == 1
-            weights += [(THICK_SHARE if thick else 1.0) * 3 / len(piles)] * len(piles)
+            shares = np.array([AXIS_SHARES[p.axis] for p in piles])
+            weights += list((THICK_SHARE if thick else 1.0) * shares / shares.sum())
             self.piles += piles
         self._chance = np.array(weights) / np.sum(weights)
 
@@ -177,7 +186,7 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
         others = [a for a in range(3) if a != axis]
         if all(a in sharp for a in others):
             if min(data.shape[a] for a in others) >= SMALLEST_CROP:
-                piles.append(pile(np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0), scaling, volume.name))
+                piles.append(pile(np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0), scaling, volume.name, axis))
             continue
         # thick slices: each one is a pile of lines
         thick = next(a for a in others if a not in sharp)
@@ -190,7 +199,7 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
             seen = np.take(inside, number, axis=thick)
             if axis > row:
                 plane, seen = plane.T, seen.T
-            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name))
+            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name, axis))
     if not piles:
         raise InputError(
             f"{volume.name} of {' × '.join(map(str, volume.shape))} voxels has no sharp axis to learn from",
@@ -200,7 +209,10 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
 
 
 def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Iterator[Volume]:
-    """A volume turned to any side, stretched, and bent smoothly; nothing if it is not sharp along all axes."""
+    """A volume turned, stretched, and bent smoothly; nothing if it is not sharp along all axes.
+
+    Every second copy is turned about k only, so that what a scan lacks along its slices it lacks there still.
+    """
     spacing = np.array(volume.spacing)
     if spacing.max() > COARSER * spacing.min():
         return
@@ -209,9 +221,10 @@ def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Itera
     bends = [basis_matrix(np.arange(n) / CONTROLS + 1, n // CONTROLS + 4, 3) for n in volume.shape]
     # voxel indices are the image's world here, with axes in the order k, j, i
     image = sitk.GetImageFromArray(volume.data)
-    for _ in range(count):
-        turn = Rotation.random(random_state=rng).as_matrix() * np.exp(rng.uniform(*np.log(STRETCH)))
-        moved = voxels @ (turn * spacing / spacing[:, None] - np.eye(3)).T
+    for n in range(count):
+        turn = Rotation.random(random_state=rng) if n % 2 else Rotation.from_euler("z", rng.uniform(0, 2 * np.pi))
+        matrix = turn.as_matrix() * np.exp(rng.uniform(*np.log(STRETCH)))
+        moved = voxels @ (matrix * spacing / spacing[:, None] - np.eye(3)).T
         for axis in range(3):
             bend = rng.normal(0, BEND, [b.shape[1] for b in bends])
             for basis in bends:  # each takes the first axis away and appends that of the voxels
@@ -224,10 +237,10 @@ def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Itera
         yield Volume(sitk.GetArrayFromImage(data), volume.affine, name=volume.name)
 
 
-def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str) -> Pile:
+def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str, axis: int) -> Pile:
     """A pile, with where the patient (`inside`, (slice, row, column)) is in it."""
     seen = np.flatnonzero(inside.any(axis=(1, 2)))
-    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name)
+    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name, axis)
 
 
 def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generator) -> BlockExample:
@@ -254,7 +267,10 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
         fine = fine.transpose(0, 2, 1)
     fine = np.pad(fine, [(0, 0), *((0, settings.crop - n) for n in fine.shape[1:])], mode="edge")
     if rng.random() < settings.blurred:
-        fine = ndimage.gaussian_filter1d(fine, rng.uniform(*BLUR), axis=0, mode="nearest")
+        if rng.random() < 0.5:
+            fine = ndimage.gaussian_filter1d(fine, rng.uniform(*BLUR), axis=0, mode="nearest")
+        else:
+            fine = resampled(fine, rng.uniform(*RESAMPLED_FROM), rng.uniform())
     scaling = pile.scaling
     if rng.random() < CHANGED_CONTRAST:
         fine, scaling = with_contrast(fine, scaling, settings.gamma ** rng.uniform(-1, 1))
@@ -268,6 +284,19 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
     if rng.random() < settings.averaged:
         thickness = 1.0 if rng.random() < 0.7 else float(rng.uniform(0.5, 1))
     return thin_out(scaling.apply(fine), ratio, thickness, extent, settings, rng)
+
+
+def resampled(fine: np.ndarray, apart: float, offset: float) -> np.ndarray:
+    """A column of voxels as if acquired in slices `apart` pixels thick, and resampled by a cubic spline.
+
+    The first slice lies `offset` of that distance before the first voxel.
+    """
+    depth = len(fine)
+    count = int(np.ceil((depth - 1) / apart + offset)) + 1
+    at = (np.arange(count) - offset) * apart
+    seen = averaged_basis(at, depth, SliceProfile("boxcar"), apart) @ cubic_prefilter(depth)
+    back = basis_matrix(np.arange(depth) / apart + offset, count, 3) @ cubic_prefilter(count)
+    return np.tensordot((back @ seen).astype(np.float32), fine, 1)
 
 
 def with_contrast(fine: np.ndarray, scaling: Scaling, exponent: float) -> tuple[np.ndarray, Scaling]:
