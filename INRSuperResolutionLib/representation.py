@@ -17,7 +17,7 @@ from .grid import Grid
 from .progress import SILENT, Progress
 from .volume import Volume
 
-FORMAT = "inrsr-representation/1"
+FORMAT = "inrsr-representation/2"
 
 
 @dataclass(frozen=True)
