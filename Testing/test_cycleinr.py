@@ -22,6 +22,7 @@ from INRSuperResolutionLib.training import blocks
 from INRSuperResolutionLib.training.blocks import (
     BlockSet,
     BlockSettings,
+    dull_axis,
     make_block,
     resampled,
     thin_out,
@@ -175,8 +176,9 @@ def test_warped_copies_are_the_volume_turned_and_bent(tmp_path):
     assert share == pytest.approx(sum(c for c, p in zip(alone._chance, alone.piles) if p.data.shape[2] > 1))
 
 
-def test_without_bending_warped_copies_are_rigid(monkeypatch):
-    """Off-centre points keep their distances and handedness; in every second copy they stay in their slice, too."""
+@pytest.mark.parametrize("dull", [None, 0, 2])
+def test_without_bending_warped_copies_are_rigid(monkeypatch, dull):
+    """Off-centre points keep their distances and handedness; those of dull scans keep their slices, too."""
     monkeypatch.setattr(blocks, "BEND", 0.0)
     monkeypatch.setattr(blocks, "STRETCH", (1.0, 1.0))
     data = np.zeros((41, 41, 41), np.float32)
@@ -184,18 +186,18 @@ def test_without_bending_warped_copies_are_rigid(monkeypatch):
     for n, point in enumerate(points):
         data[tuple(point)] = n + 1.0
     data = ndimage.gaussian_filter(data, 1.5)
-    found = []
-    for copy in warped_copies(Volume(data, np.eye(4)), 2, np.random.default_rng(4)):
+    for copy in warped_copies(Volume(data, np.eye(4)), 2, np.random.default_rng(4), dull):
         spots, count = ndimage.label(copy.data > 0.1 * data.max())
         assert count == 3
         numbers = 1 + np.argsort(ndimage.maximum(copy.data, spots, [1, 2, 3]))
-        found.append(np.array(ndimage.center_of_mass(copy.data**2, spots, numbers)) - 20)
-        turn = np.linalg.solve(points - 20.0, found[-1])
+        found = np.array(ndimage.center_of_mass(copy.data**2, spots, numbers))
+        turn = np.linalg.solve(points - 20.0, found - 20)
         np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=0.05)
         assert np.linalg.det(turn) > 0
-    np.testing.assert_allclose(found[0][:, 2], points[:, 2] - 20, atol=0.05)
-    assert np.abs(found[0] - (points - 20)).max() > 1
-    assert np.abs(found[1][:, 2] - (points[:, 2] - 20)).max() > 1
+        moved = np.abs(found - points).max(axis=0)
+        assert moved.max() > 1
+        if dull is not None:
+            assert moved[dull] < 0.05
 
 
 def test_resampled_thick_slices_lie_where_they_were():
@@ -214,11 +216,21 @@ def test_resampled_thick_slices_lie_where_they_were():
     assert np.mean(places) == pytest.approx(31, abs=0.05)  # of a single one it depends on where the slices lie
 
 
-def test_slices_are_left_out_along_k_more_often(tmp_path):
-    made = BlockSet([blobs((40, 36, 32)).replace(affine=np.eye(4))], tmp_path, warped=2)
-    share = sum(c for c, p in zip(made._chance, made.piles) if p.axis == 2)
-    assert share == pytest.approx(0.6)
-    assert [p.data.shape for p in made.piles[:3]] == [(40, 36, 32), (36, 40, 32), (32, 40, 36)]
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_of_scans_resampled_from_thick_slices_these_are_left_out(tmp_path, axis):
+    rng = np.random.default_rng(0)
+    sharp = Volume(ndimage.gaussian_filter(rng.normal(size=(40, 36, 32)), 0.7), np.eye(4))
+    assert dull_axis(sharp) is None
+    thick = np.moveaxis(resampled(np.moveaxis(sharp.data, axis, 0), 3.0, 0.3), 0, axis)
+    dull = sharp.replace(data=thick)
+    assert dull_axis(dull) == axis
+    assert dull_axis(dull.replace(affine=np.diag([1, 1, 3, 1.0]))) is None  # the slices are thick still
+    made = BlockSet([dull], tmp_path, warped=2)
+    assert [p.data.shape[0] for p in made.piles] == [dull.shape[axis]] * 3
+    # a volume counts as much as another, along however many axes it is used
+    both = BlockSet([dull, sharp], tmp_path)
+    assert [p.data.shape[0] for p in both.piles] == [dull.shape[axis], 40, 36, 32]
+    np.testing.assert_allclose(both._chance, [1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
 
 def test_the_cycle_loss_is_part_of_the_training(tmp_path):

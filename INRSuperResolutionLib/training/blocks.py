@@ -41,9 +41,8 @@ STRETCH = (1 / 1.15, 1.15)
 # … the spline coefficients of how they are bent (standard deviation, voxels), and voxels between these
 BEND = 6.0
 CONTROLS = 20
-# how often slices are left out along i, j and k: along k, where scanners stack them, a scan that was resampled since is
-# less sharp than elsewhere, and there it will be made finer
-AXIS_SHARES = (1.0, 1.0, 3.0)
+# a scan is dull along an axis where its changes from voxel to voxel change less by this than along the others
+DULL = 0.8
 # volumes with thick slices show anatomy, but only in a plane: they are drawn less often
 THICK_SHARE = 0.25
 
@@ -127,8 +126,6 @@ class Pile:
     """The first and the last slice with something of the patient."""
     scaling: Scaling
     name: str
-    axis: int
-    """That axis: 0, 1 or 2 for i, j or k."""
 
 
 class BlockSet:
@@ -156,12 +153,12 @@ class BlockSet:
         weights: list[float] = []
         rng = np.random.default_rng(0)
         for volume, path in read_each(volumes, folder, progress):
-            piles = piles_of(volume, path)
-            for n, copy in enumerate(warped_copies(volume, warped, rng)):
-                piles += piles_of(copy, path.with_stem(f"{path.stem}-{n}"))
+            dull = dull_axis(volume)
+            piles = piles_of(volume, path, dull)
+            for n, copy in enumerate(warped_copies(volume, warped, rng, dull)):
+                piles += piles_of(copy, path.with_stem(f"{path.stem}-{n}"), dull)
             thick = piles[0].data.shape[2] == 1
-            shares = np.array([AXIS_SHARES[p.axis] for p in piles])
-            weights += list((THICK_SHARE if thick else 1.0) * shares / shares.sum())
+            weights += [(THICK_SHARE if thick else 1.0) / len(piles)] * len(piles)
             self.piles += piles
         self._chance = np.array(weights) / np.sum(weights)
 
@@ -170,8 +167,29 @@ class BlockSet:
         return self.piles[rng.choice(len(self.piles), p=self._chance)]
 
 
-def piles_of(volume: Volume, path: Path) -> list[Pile]:
-    """Copy a volume to `path`, and the ways in which slices can be left out of it."""
+def dull_axis(volume: Volume) -> int | None:
+    """The axis of the thick slices that an isotropic volume was resampled from; None if it looks as sharp along all."""
+    inside = foreground(volume.data)
+    if max(volume.spacing) > COARSER * min(volume.spacing) or min(volume.shape) < FEWEST_SLICES or not inside.any():
+        return None
+
+    def power(axis: int, order: int) -> float:
+        """Of differences between neighbours along an axis, inside the patient."""
+        change = np.diff(np.moveaxis(volume.data, axis, 0), order, 0)
+        within = np.moveaxis(inside, axis, 0)[order // 2 :][: len(change)]
+        return float(np.mean(change[within] ** 2))
+
+    fineness = np.array([power(a, 2) / max(power(a, 1), 1e-12) for a in range(3)])
+    dullest = int(np.argmin(fineness))
+    return dullest if fineness[dullest] < DULL * np.delete(fineness, dullest).mean() else None
+
+
+def piles_of(volume: Volume, path: Path, dull: int | None = None) -> list[Pile]:
+    """Copy a volume to `path`, and the ways in which slices can be left out of it.
+
+    Of a volume that is dull along one axis, only along this: there it was scanned in slices, and there scans like it will
+    be made finer.
+    """
     if np.ptp(volume.data) == 0:
         raise InputError(f"{volume.name} is constant ({volume.data.flat[0]:g})", "Give an image with some contrast")
     np.save(path, volume.data)
@@ -180,13 +198,13 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
     scaling = Scaling.standard(volume.data)
     sharp = [a for a in range(3) if volume.spacing[a] <= COARSER * min(volume.spacing)]
     piles = []
-    for axis in sharp:
+    for axis in sharp if dull is None else [dull]:
         if data.shape[axis] < FEWEST_SLICES:
             continue
         others = [a for a in range(3) if a != axis]
         if all(a in sharp for a in others):
             if min(data.shape[a] for a in others) >= SMALLEST_CROP:
-                piles.append(pile(np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0), scaling, volume.name, axis))
+                piles.append(pile(np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0), scaling, volume.name))
             continue
         # thick slices: each one is a pile of lines
         thick = next(a for a in others if a not in sharp)
@@ -199,7 +217,7 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
             seen = np.take(inside, number, axis=thick)
             if axis > row:
                 plane, seen = plane.T, seen.T
-            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name, axis))
+            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name))
     if not piles:
         raise InputError(
             f"{volume.name} of {' × '.join(map(str, volume.shape))} voxels has no sharp axis to learn from",
@@ -208,10 +226,10 @@ def piles_of(volume: Volume, path: Path) -> list[Pile]:
     return piles
 
 
-def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Iterator[Volume]:
-    """A volume turned, stretched, and bent smoothly; nothing if it is not sharp along all axes.
+def warped_copies(volume: Volume, count: int, rng: np.random.Generator, dull: int | None = None) -> Iterator[Volume]:
+    """A volume turned to any side, stretched, and bent smoothly; nothing if its voxels are longer along one axis.
 
-    Every second copy is turned about k only, so that what a scan lacks along its slices it lacks there still.
+    One that is dull along an axis is turned about this, so that the copies are, too.
     """
     spacing = np.array(volume.spacing)
     if spacing.max() > COARSER * spacing.min():
@@ -221,8 +239,11 @@ def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Itera
     bends = [basis_matrix(np.arange(n) / CONTROLS + 1, n // CONTROLS + 4, 3) for n in volume.shape]
     # voxel indices are the image's world here, with axes in the order k, j, i
     image = sitk.GetImageFromArray(volume.data)
-    for n in range(count):
-        turn = Rotation.random(random_state=rng) if n % 2 else Rotation.from_euler("z", rng.uniform(0, 2 * np.pi))
+    for _ in range(count):
+        if dull is None:
+            turn = Rotation.random(random_state=rng)
+        else:
+            turn = Rotation.from_rotvec(rng.uniform(0, 2 * np.pi) * np.eye(3)[dull])
         matrix = turn.as_matrix() * np.exp(rng.uniform(*np.log(STRETCH)))
         moved = voxels @ (matrix * spacing / spacing[:, None] - np.eye(3)).T
         for axis in range(3):
@@ -237,10 +258,10 @@ def warped_copies(volume: Volume, count: int, rng: np.random.Generator) -> Itera
         yield Volume(sitk.GetArrayFromImage(data), volume.affine, name=volume.name)
 
 
-def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str, axis: int) -> Pile:
+def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str) -> Pile:
     """A pile, with where the patient (`inside`, (slice, row, column)) is in it."""
     seen = np.flatnonzero(inside.any(axis=(1, 2)))
-    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name, axis)
+    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name)
 
 
 def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generator) -> BlockExample:
