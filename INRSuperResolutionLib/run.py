@@ -17,7 +17,7 @@ from .errors import InputError, MissingError, OutOfMemory
 from .forward_model import SliceProfile
 from .grid import Grid
 from .job import Job
-from .memory import available_memory
+from .memory import available_memory, return_freed
 from .methods import METHODS, FitContext, get_method, load_representation
 from .metrics import consistency, kspace_consistency
 from .progress import Event, Progress
@@ -179,8 +179,10 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         if job.register:  # registration has moved the frames
             grids = output_grids(job, [c.grid for c in representation.contrasts], like)
         progress.stage("sample")
+        return_freed()  # what the fit worked with
         results = representation.sample(grids, progress)
         representation.release()
+        return_freed()
         profiles = [SliceProfile(kind) for kind in made["slice_profile"]]
         for n, (volume, result) in enumerate(zip(volumes, results)):
             if made["registered_affines"]:

@@ -1,10 +1,12 @@
-"""How much memory is free."""
+"""How much memory is free, and giving some back."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import types
+
+import pytest
 
 from INRSuperResolutionLib import memory
 
@@ -33,3 +35,24 @@ def test_nothing_is_told_where_the_system_tells_nothing(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: types.SimpleNamespace(stdout="what?"))
     assert memory.available_memory() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' libraries return freed memory by themselves")
+def test_freed_memory_is_returned():
+    """200 MB in small pieces below one that stays: the C library keeps them, until it is told not to."""
+    program = """
+from pathlib import Path
+from INRSuperResolutionLib.memory import return_freed
+
+def held():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+
+pieces = [b"x" * (100_000 + n) for n in range(2000)]
+pieces = pieces[-1:]
+kept = held()
+return_freed()
+print(kept, held())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    kept, left = map(int, done.stdout.split())
+    assert left < max(kept - 150, 60), (kept, left)
