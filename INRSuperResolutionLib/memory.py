@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import subprocess
 import sys
 
@@ -22,7 +23,11 @@ def available_memory() -> int | None:
 
 
 def return_freed() -> None:
-    """Return freed memory to the system where the C library keeps it (glibc): else what comes next adds to it."""
+    """Return freed memory to the system where the C library keeps it (glibc): else what comes next adds to it.
+
+    Objects in cycles first: importing a package may leave an exception whose frames hold all that was at hand.
+    """
+    gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries return it by themselves
         if trim is not None:

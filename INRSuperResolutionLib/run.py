@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -183,25 +183,12 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         results = representation.sample(grids, progress)
         representation.release()
         return_freed()
-        profiles = [SliceProfile(kind) for kind in made["slice_profile"]]
-        for n, (volume, result) in enumerate(zip(volumes, results)):
-            if made["registered_affines"]:
-                volume = volume.replace(affine=np.array(made["registered_affines"][n]))
-            if "kspace_inputs" in made and made["kspace_inputs"][n]:
-                figures.append(kspace_consistency(result, volume))
-            else:
-                figures.append(consistency(result, volume, profiles[n]))
-            if figures[-1] is not None and figures[-1] < LOW_CONSISTENCY_DB:
-                progress.warning(
-                    f"{volume.name}: the result agrees with the input to {figures[-1]:.1f} dB only; compare them before use"
-                )
-            progress.update(1.0)
+        figures = agreements(volumes, results, made, progress)
     if job.labels_output or job.probabilities_output:
         progress.stage("sample")
         probabilities = representation.probabilities(grids[0])
-    inputs: list[dict[str, Any]] = [{"path": p, "sha256": sha256(p)} for p in job.inputs]
-    for told, volume in zip(inputs, volumes):
-        told.update(shape=volume.shape, spacing=volume.spacing)
+    described = [{"shape": v.shape, "spacing": v.spacing} for v in volumes] or [{}] * len(job.inputs)
+    inputs = [{"path": p, "sha256": sha256(p), **told} for p, told in zip(job.inputs, described)]
     progress.stage("write")
     if job.representation:
         if job.task == "upscale":
@@ -259,6 +246,27 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     progress.raise_if_cancelled()  # the last chance
     staging.commit()
     return report
+
+
+def agreements(
+    volumes: Sequence[Volume], results: Sequence[Volume], made: Mapping[str, Any], progress: Progress
+) -> list[float | None]:
+    """How well each result agrees with its input (dB), degraded as the provenance `made` tells; warns of low figures."""
+    figures: list[float | None] = []
+    for n, (volume, result) in enumerate(zip(volumes, results)):
+        if made["registered_affines"]:
+            volume = volume.replace(affine=np.array(made["registered_affines"][n]))
+        if "kspace_inputs" in made and made["kspace_inputs"][n]:
+            figure = kspace_consistency(result, volume)
+        else:
+            figure = consistency(result, volume, SliceProfile(made["slice_profile"][n]))
+        if figure is not None and figure < LOW_CONSISTENCY_DB:
+            progress.warning(
+                f"{volume.name}: the result agrees with the input to {figure:.1f} dB only; compare them before use"
+            )
+        figures.append(figure)
+        progress.update(1.0)
+    return figures
 
 
 def check_job(job: Job) -> None:

@@ -10,6 +10,7 @@ from tinynetworks import blobs, random_weights, small
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, Volume
 from INRSuperResolutionLib.interpolate import resample, weight_matrix
+from INRSuperResolutionLib.methods import slicewise
 from INRSuperResolutionLib.methods.encoder import lattice_points, parameters_of
 from INRSuperResolutionLib.methods.networks import make_network
 from INRSuperResolutionLib.methods.nexpr.consistency import centre_of_kspace, correction, fine_positions, is_period
@@ -211,6 +212,37 @@ def test_few_codes_in_memory_make_no_difference(explicit, monkeypatch):
     explicit._bytes = 0
     np.testing.assert_allclose(explicit.sample(grid)[0].data, wanted, rtol=0, atol=1e-6 * np.ptp(wanted))
     assert len(explicit._codes) == 1
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_codes_of_slices_that_were_passed_make_room(tmp_path, monkeypatch, step):
+    """Sampling in order, up or down, where few codes can be kept: each is made once more at most, and few stay."""
+    weights = random_weights("nexpr", tmp_path / "w.safetensors")
+    volume = Volume(np.random.default_rng(0).random((16, 18, 40)), np.diag([1, 1, 4.0, 1]))
+    made = inrsr.fit("nexpr", [volume], settings={"weights": str(weights), "check": False})
+    grid = volume.grid.scaled((2, 2, 1))
+    if step < 0:
+        upside_down = np.diag([1, 1, -1.0, 1])
+        upside_down[2, 3] = 39
+        grid = Grid(grid.shape, grid.affine @ upside_down)
+    wanted = made.sample(grid)[0].data
+    assert len(made._codes) == 40  # all can be kept
+    monkeypatch.setattr(slicewise, "CACHE_BYTES", 12 * made.code(0, 0).nbytes)
+    monkeypatch.setattr(type(made), "tile_voxels", 4 * 32 * 36)
+    made._codes.clear()
+    made._bytes = 0
+    encoded, most = [], []
+    encode = made._encode
+
+    def counting(image):
+        encoded.append(image)
+        most.append(len(made._codes))
+        return encode(image)
+
+    monkeypatch.setattr(made, "_encode", counting)
+    np.testing.assert_allclose(made.sample(grid)[0].data, wanted, rtol=0, atol=1e-6)
+    assert len(encoded) == 40 and max(most) <= slicewise.KEPT_ON_THE_WAY + 4 and len(made._codes) <= 8
+    assert made._bytes == sum(c.nbytes for c in made._codes.values())
 
 
 def test_functions_are_learned_for_all_scales():

@@ -36,6 +36,8 @@ from .zero_filling import ZeroFilling, slice_axis
 PADDING = 8
 # codes that are kept in memory, all volumes together
 CACHE_BYTES = 3 << 28
+# codes of each volume that are kept while slabs are sampled in order, where not all can be: as many as a slab reads
+KEPT_ON_THE_WAY = 8
 # results this much finer than the finest scale of the training are warned of
 TOO_FINE = 1.05
 Box = tuple[slice, slice, slice]
@@ -175,10 +177,18 @@ class SlicewiseRepresentation(Representation):
                 return
 
     def tiles(self, grid: Grid) -> Iterator[Box]:
-        """Slabs of whole slices, so that none is encoded twice."""
+        """Slabs of whole slices, so that none is encoded twice; codes of slices that were passed make room."""
         to_index = np.linalg.inv(self.volumes[0].volume.affine) @ grid.affine
         across = int(np.argmax(np.abs(to_index[self.volumes[0].axis, :3]) * np.array(grid.shape)))
-        return grid.slabs(across, self.tile_voxels)
+        for box in grid.slabs(across, self.tile_voxels):
+            yield box
+            self._forget_passed()
+
+    def _forget_passed(self) -> None:
+        """Forget all codes but those of the last slices, unless those of all slices can be kept for another time."""
+        if self._codes and self._bytes / len(self._codes) * len(self.restored()) > CACHE_BYTES:
+            while len(self._codes) > KEPT_ON_THE_WAY * len(self.volumes):
+                self._bytes -= self._codes.popitem(last=False)[1].nbytes
 
     def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
         """See :class:`Representation`; warns where more detail is asked for than was trained."""
