@@ -143,7 +143,10 @@ class SlicewiseRepresentation(Representation):
         self._codes[key] = code
         self._bytes += code.nbytes
         while self._bytes > CACHE_BYTES and len(self._codes) > 1:
-            self._bytes -= self._codes.popitem(last=False)[1].nbytes
+            self._forget_least_used()
+
+    def _forget_least_used(self) -> None:
+        self._bytes -= self._codes.popitem(last=False)[1].nbytes
 
     def release(self) -> None:
         """See :class:`Representation`."""
@@ -188,7 +191,7 @@ class SlicewiseRepresentation(Representation):
         """Forget all codes but those of the last slices, unless those of all slices can be kept for another time."""
         if self._codes and self._bytes / len(self._codes) * len(self.restored()) > CACHE_BYTES:
             while len(self._codes) > KEPT_ON_THE_WAY * len(self.volumes):
-                self._bytes -= self._codes.popitem(last=False)[1].nbytes
+                self._forget_least_used()
 
     def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
         """See :class:`Representation`; warns where more detail is asked for than was trained."""

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from ..errors import InputError
 from ..forward_model import SliceProfile, averaged_basis, spline_through_profile
 from ..intensity import Scaling, foreground
-from ..interpolate import basis_matrix, cubic_prefilter
+from ..interpolate import apply_along, basis_matrix, cubic_prefilter, weight_matrix
 from ..progress import SILENT, Progress
 from ..volume import Volume
 from .data import COARSER, SMALLEST_CROP, read_each
@@ -167,11 +167,16 @@ class BlockSet:
         return self.piles[rng.choice(len(self.piles), p=self._chance)]
 
 
+def is_isotropic(volume: Volume) -> bool:
+    """Whether its voxels are about as long along all axes."""
+    return max(volume.spacing) <= COARSER * min(volume.spacing)
+
+
 def dull_axis(volume: Volume) -> int | None:
     """The axis of the thick slices that an isotropic volume was resampled from; None if it looks as sharp along all."""
-    inside = foreground(volume.data)
-    if max(volume.spacing) > COARSER * min(volume.spacing) or min(volume.shape) < FEWEST_SLICES or not inside.any():
+    if not is_isotropic(volume) or min(volume.shape) < FEWEST_SLICES:
         return None
+    inside = foreground(volume.data)
 
     def power(axis: int, order: int) -> float:
         """Of differences between neighbours along an axis, inside the patient."""
@@ -231,9 +236,9 @@ def warped_copies(volume: Volume, count: int, rng: np.random.Generator, dull: in
 
     One that is dull along an axis is turned about this, so that the copies are, too.
     """
-    spacing = np.array(volume.spacing)
-    if spacing.max() > COARSER * spacing.min():
+    if not is_isotropic(volume):
         return
+    spacing = np.array(volume.spacing)
     centre = (np.array(volume.shape) - 1) / 2
     voxels = np.stack(np.meshgrid(*(np.arange(n) - c for n, c in zip(volume.shape, centre)), indexing="ij"), -1)
     bends = [basis_matrix(np.arange(n) / CONTROLS + 1, n // CONTROLS + 4, 3) for n in volume.shape]
@@ -315,9 +320,13 @@ def resampled(fine: np.ndarray, apart: float, offset: float) -> np.ndarray:
     depth = len(fine)
     count = int(np.ceil((depth - 1) / apart + offset)) + 1
     at = (np.arange(count) - offset) * apart
-    seen = averaged_basis(at, depth, SliceProfile("boxcar"), apart) @ cubic_prefilter(depth)
-    back = basis_matrix(np.arange(depth) / apart + offset, count, 3) @ cubic_prefilter(count)
-    return np.tensordot((back @ seen).astype(np.float32), fine, 1)
+    return apply_along(slices_of(fine, at, apart), weight_matrix(np.arange(depth) / apart + offset, count, 3), 0)
+
+
+def slices_of(fine: np.ndarray, at: np.ndarray, width: float) -> np.ndarray:
+    """Slices of a column of voxels (depth, rows, columns) at fractional voxels `at`, `width` voxels thick (0: points)."""
+    weights = averaged_basis(at, len(fine), profile_of(width), width) @ cubic_prefilter(len(fine))
+    return apply_along(fine, weights.astype(np.float32), 0)
 
 
 def with_contrast(fine: np.ndarray, scaling: Scaling, exponent: float) -> tuple[np.ndarray, Scaling]:
@@ -353,8 +362,7 @@ def thin_out(
     if thickness == 0:
         first = float(round(first))  # whole steps keep measured slices as they are
     at = first + ratio * np.arange(count)
-    seen = averaged_basis(at, depth, profile_of(thickness), thickness * ratio) @ cubic_prefilter(depth)
-    voxels = np.tensordot(seen.astype(np.float32), fine, 1)
+    voxels = slices_of(fine, at, thickness * ratio)
     numbers = (np.arange(depth) - first) / ratio
     usable = np.flatnonzero((numbers >= END_SLICES) & (numbers <= count - 1 - END_SLICES))
     if thickness == 0:  # the spline returns measured slices exactly
