@@ -17,7 +17,7 @@ from .grid import Grid
 from .progress import SILENT, Progress
 from .volume import Volume
 
-FORMAT = "inrsr-representation/2"
+FORMAT = "inrsr-representation/3"
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
         "peak_memory_mb": peak_memory_mb(),
         "consistency_db": [None if f is None else round(f, 3) for f in figures],
         "weights": made.get("weights"),
+        "weights_of_inputs": made.get("weights_of_inputs"),
         "inputs": inputs,
         "labels": None if made.get("labels") is None else {"values": made["labels"], "files": job.labels},
         "outputs": [

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FORMAT = "inrsr-weights/1"
 ENDING = ".safetensors"
 AUTO = "auto"
+# endings of the names of weights for CT, and beginnings of those for certain contrasts of MR
+FOR_CT, FOR_MR = "-ct", "-mr-"
 FOLDER = Path(__file__).parent / "Resources" / "Weights"
 
 
@@ -61,11 +63,12 @@ class Weights:
         return {k: getattr(self, k) for k in ("name", "sha256", "method", "architecture", "training")}
 
     @classmethod
-    def from_state(cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Weights:
+    def from_state(
+        cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray], prefix: str = "network."
+    ) -> Weights:
         """The inverse of :meth:`described`, with the tensors among `arrays` under ``network.NAME``."""
         import torch
 
-        prefix = "network."
         tensors = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
         return cls(**described, tensors=tensors)
 
@@ -75,12 +78,20 @@ def shipped() -> dict[str, str]:
     return dict(json.loads((FOLDER / "checksums.json").read_text("utf-8")))
 
 
+def candidates(method: str, volumes: Sequence[Volume]) -> list[str]:
+    """Names of the weights of `method` that come with the library and may suit the volumes, the most general first.
+
+    If all volumes are CT, those made for CT; else those for any volume and those for certain contrasts of MR.
+    """
+    for_ct = f"{method}{FOR_CT}"
+    if for_ct in shipped() and all(is_ct(v.data) for v in volumes):
+        return [for_ct]
+    return [method, *sorted(name for name in shipped() if name.startswith(f"{method}{FOR_MR}"))]
+
+
 def fitting_weights(name: str, method: str, volumes: Sequence[Volume]) -> str:
-    """For ``auto`` those of `method` that come with the library, made for CT if all volumes are CT; else `name` itself."""
-    if name != AUTO:
-        return name
-    for_ct = f"{method}-ct"
-    return for_ct if for_ct in shipped() and all(is_ct(v.data) for v in volumes) else method
+    """For ``auto`` the most general of the :func:`candidates`; else `name` itself."""
+    return candidates(method, volumes)[0] if name == AUTO else name
 
 
 def load_weights(name: str, method: str | None) -> Weights:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import json
 
 import numpy as np
@@ -16,6 +18,7 @@ from INRSuperResolutionLib import InputError, Volume, write
 from INRSuperResolutionLib.intensity import Scaling
 from INRSuperResolutionLib.interpolate import resample
 from INRSuperResolutionLib.methods.cycleinr import representation
+from INRSuperResolutionLib.methods.cycleinr.choice import best_weights
 from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
 from INRSuperResolutionLib.progress import Progress
 from INRSuperResolutionLib.training import blocks
@@ -29,8 +32,10 @@ from INRSuperResolutionLib.training.blocks import (
     warped_copies,
 )
 from INRSuperResolutionLib.training.loop import TrainingSettings
+from INRSuperResolutionLib.weights import load_weights
 
 TOLD = Told(3.0, 0.0)
+fit = importlib.import_module("INRSuperResolutionLib.methods.cycleinr.fit")  # the package has a function of this name
 
 
 @pytest.fixture(params=VOLUMETRIC)
@@ -64,7 +69,7 @@ def test_the_residual_is_continuous_between_slices_and_nothing_on_them(method, p
     """Also in the middle between two slices, where other codes become the nearest ones."""
     network = random_network(method, pair=pair)
     with torch.inference_mode():
-        codes = network.encode(torch.randn(1, 9, 8, 9), [TOLD])[0]
+        codes = network.encode(torch.randn(1, 9, 8, 10), [TOLD])[0]
         at = torch.tensor([2.5 - 1e-4, 2.5 + 1e-4, 3 - 1e-4, 3 + 1e-4, 2.3, 2.7])
         low, high, before, after, one, other = network.decode(codes, at, TOLD)
         on = network.decode(codes, torch.arange(9.0), TOLD)
@@ -304,7 +309,7 @@ def test_tiles_do_not_show(fitted, monkeypatch, factor):
     whole = fitted(volume).sample(grid)[0].data
     made = fitted(volume)
     monkeypatch.setattr(representation, "TILE_SLICES", 5)
-    monkeypatch.setattr(made, "side", lambda depth: 17)
+    monkeypatch.setattr(representation, "ENCODED_VOXELS", 1)
     assert len(list(made.tiles(grid))) > 20
     np.testing.assert_allclose(made.sample(grid)[0].data, whole, atol=1e-4 * np.ptp(volume.data))
 
@@ -332,6 +337,44 @@ def test_saved_and_loaded(fitted, tmp_path):
         grid = volume.grid.scaled((1, 1, 2))
         np.testing.assert_array_equal(loaded.sample(grid)[0].data, made.sample(grid)[0].data)
         assert loaded.provenance == made.provenance
+
+
+@pytest.fixture
+def two_weights(tmp_path, monkeypatch):
+    """Shipped weights: general ones that add nothing to the spline, and ones for a contrast that spoil it."""
+    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    sums = {}
+    for name, size in (("cycleinr", 0.0), ("cycleinr-mr-x", 0.3)):
+        path = random_weights("cycleinr", tmp_path / f"{name}.safetensors", size=size)
+        sums[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "checksums.json").write_text(json.dumps(sums))
+    return [load_weights(name, "cycleinr") for name in sums]
+
+
+@pytest.mark.parametrize("slices", [12, 2])
+def test_weights_are_chosen_that_bring_back_what_is_left_out(two_weights, slices):
+    """Also where there are too few slices: rows can be left out of each."""
+    volume = blobs((40, 44, slices))
+    for known in (two_weights, two_weights[::-1]):
+        assert best_weights(known, volume, "cpu", None).name == "cycleinr"
+    assert best_weights(two_weights[1:], volume, "cpu", None).name == "cycleinr-mr-x"
+    made = inrsr.fit("cycleinr", [volume])
+    assert [w["name"] for w in made.provenance["weights_of_inputs"]] == ["cycleinr"]
+
+
+def test_each_volume_has_its_own_weights(two_weights, tmp_path, monkeypatch):
+    volumes = [blobs((20, 18, 7), seed=n).replace(name=name) for n, name in enumerate(("cycleinr-mr-x", "cycleinr"))]
+    monkeypatch.setattr(fit, "best_weights", lambda known, volume, *_: next(w for w in known if w.name == volume.name))
+    made = inrsr.fit("cycleinr", volumes, settings={"check": False})
+    assert [w["name"] for w in made.provenance["weights_of_inputs"]] == ["cycleinr-mr-x", "cycleinr"]
+    grid = volumes[0].grid.scaled((1, 1, 2))
+    restored = [v.data for v in made.sample(grid)]
+    splines = [np.maximum(resample(v, grid).data, v.data.min()) for v in volumes]
+    differences = [np.abs(d - s).max() for d, s in zip(restored, splines)]
+    assert differences[0] > 1 and differences[1] < 1e-3
+    made.save(tmp_path / "a.inr")
+    for before, after in zip(restored, inrsr.load(tmp_path / "a.inr").sample(grid)):
+        np.testing.assert_array_equal(before, after.data)
 
 
 def test_constant_in_constant_out(fitted):

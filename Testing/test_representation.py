@@ -57,7 +57,7 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="damaged"):
         inrsr.load(path)
-    metadata = {"format": "inrsr-representation/2", "kind": "future", "contrasts": [], "config": {}, "provenance": {}}
+    metadata = {"format": "inrsr-representation/3", "kind": "future", "contrasts": [], "config": {}, "provenance": {}}
     save_file({"x": np.zeros(3)}, path, {"inrsr": json.dumps(metadata)})
     with pytest.raises(InputError, match="'future'"):
         inrsr.load(path)

@@ -18,7 +18,7 @@ from INRSuperResolutionLib.methods.networks import make_network
 from INRSuperResolutionLib.methods.slicewise import blend
 from INRSuperResolutionLib.methods.zero_filling import ZeroFilling, slice_axis
 from INRSuperResolutionLib.progress import Progress
-from INRSuperResolutionLib.weights import FOLDER, fitting_weights, load_weights, save_weights, shipped
+from INRSuperResolutionLib.weights import FOLDER, candidates, fitting_weights, load_weights, save_weights, shipped
 
 
 @pytest.fixture(params=SLICEWISE)
@@ -218,6 +218,17 @@ def test_weights_are_chosen_for_ct(tmp_path, monkeypatch):
     assert fitting_weights("auto", "nexpr", [ct, mr]) == "nexpr"
     assert fitting_weights("auto", "liif", [ct]) == "liif"
     assert fitting_weights("mine.safetensors", "nexpr", [ct]) == "mine.safetensors"
+
+
+def test_weights_for_a_contrast_are_candidates_for_mr(tmp_path, monkeypatch):
+    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    names = ["arssr", "cycleinr-mr-t1", "cycleinr-ct", "cycleinr", "cycleinr-paper"]
+    (tmp_path / "checksums.json").write_text(json.dumps(dict.fromkeys(names, "")))
+    mr, ct = blobs(), blobs()
+    ct = ct.replace(data=ct.data * 10 - 1000)
+    assert candidates("cycleinr", [mr]) == ["cycleinr", "cycleinr-mr-t1"]
+    assert candidates("cycleinr", [ct]) == ["cycleinr-ct"]
+    assert candidates("arssr", [mr]) == candidates("arssr", [ct]) == ["arssr"]
 
 
 def test_damaged_shipped_weights_are_noticed(monkeypatch, tmp_path):

@@ -30,6 +30,8 @@ def small(method: str, **changes) -> Architecture:
     sizes = {} if method == "edsr" else {"width": 8}
     if method in VOLUMETRIC:
         sizes.update(convolutions=2, latent=6)
+    if method == "cycleinr":
+        sizes.update(wide=4, wide_blocks=1)
     return architecture_of(method, {**SMALL, **sizes, **changes})
 
 
@@ -60,8 +62,8 @@ def training(
     )
 
 
-def random_weights(method: str, path: Path, seed=0, **changes) -> Path:
-    """A weights file of an untrained network whose output is not small."""
+def random_weights(method: str, path: Path, seed=0, size=0.3, **changes) -> Path:
+    """A weights file of an untrained network whose output is not small (or nothing, for a size of 0)."""
     from INRSuperResolutionLib.methods.networks import make_network
 
     torch.manual_seed(seed)
@@ -69,7 +71,7 @@ def random_weights(method: str, path: Path, seed=0, **changes) -> Path:
     network = make_network(architecture)
     with torch.no_grad():
         for parameter in network.last.parameters():
-            parameter.normal_(0, 0.3)
+            parameter.normal_(0, size)
     fields = {k: getattr(architecture, k) for k in architecture.__dataclass_fields__}
     save_weights(path, method, fields, {}, network.state_dict())
     return path

@@ -174,7 +174,7 @@ def tellProvenance(node, request: Request, report: dict, consistency: float | No
         "Seed": str(report["seed"]),
         "Version": report["version"],
         "Device": report["device"],
-        "Weights": json.dumps(report["weights"]),
+        "Weights": json.dumps(report["weights_of_inputs"] or report["weights"]),
         "SliceProfile": json.dumps(report["slice_profile"]),
         "InputIDs": " ".join(request.inputIDs),
         "SegmentationID": request.segmentationID or "",

@@ -38,6 +38,7 @@ def weights_for(
     seconds: float,
     batch: int,
     context: FitContext,
+    start: str | None = None,
 ) -> Weights:
     """The weights `name` of `method`; those for these volumes where it is ``auto``, and trained on them where it is ``self``.
 
@@ -45,6 +46,8 @@ def weights_for(
     ----------
     examples, seconds, batch
         What is learned from with ``self``, for how long (at most ``context.max_seconds``), and examples in a step.
+    start
+        The weights that go on learning then; None for those of ``auto``.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def weights_for(
         return load_weights(fitting_weights(name, method, volumes), method)
     from ..training.loop import Training, TrainingSettings
 
-    start = fitting_weights(AUTO, method, volumes)
+    start = start or fitting_weights(AUTO, method, volumes)
     seconds = min(seconds, context.max_seconds or math.inf)
     if seconds <= 0:
         raise InputError(f"{seconds:g} s is no time to train in", "Give train_seconds, or --max-seconds, above 0")

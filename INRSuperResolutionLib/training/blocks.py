@@ -19,6 +19,7 @@ from ..errors import InputError
 from ..forward_model import SliceProfile, averaged_basis, spline_through_profile
 from ..intensity import Scaling, foreground
 from ..interpolate import apply_along, basis_matrix, cubic_prefilter, weight_matrix
+from ..methods.cycleinr.network import STRIDE
 from ..progress import SILENT, Progress
 from ..volume import Volume
 from .data import COARSER, SMALLEST_CROP, read_each
@@ -80,6 +81,8 @@ class BlockSettings:
             )
         if self.crop < SMALLEST_CROP:
             raise InputError(f"a crop of {self.crop} pixels is not valid", f"Give {SMALLEST_CROP} or more")
+        if self.crop % STRIDE:
+            raise InputError(f"a crop of {self.crop} pixels is not valid", f"Give a multiple of {STRIDE}")
         if self.slices < 2 * END_SLICES + 2:
             raise InputError(f"blocks of {self.slices} slices are too thin", f"Give {2 * END_SLICES + 2} or more")
         if self.gamma < 1:

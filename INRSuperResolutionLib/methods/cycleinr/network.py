@@ -24,6 +24,8 @@ COLUMN = (-1, 0, 1, 2)
 WINDOW = 1.5
 # ratios of spacings are given to the network in this unit, so that inputs are about 1
 RATIO_UNIT = 4.0
+# the wide part of the encoder sees every so many pixels as one
+STRIDE = 2
 # of the activations below 0
 SLOPE = 0.1
 # a position this near to a slice (in slices) is on it
@@ -61,6 +63,24 @@ class Block(nn.Module):
         return x + y
 
 
+class Wide(nn.Module):
+    """Residual blocks at half the resolution in plane: they see twice as far, and are cheap for the features they have."""
+
+    def __init__(self, features: int, wide: int, blocks: int) -> None:
+        super().__init__()
+        self.down = nn.Conv3d(features, wide, (1, STRIDE, STRIDE), (1, STRIDE, STRIDE))
+        self.blocks = nn.ModuleList(Block(wide, 2) for _ in range(blocks))
+        self.convolutions = 2 * blocks
+        self.up = nn.ConvTranspose3d(wide, features, (1, STRIDE, STRIDE), (1, STRIDE, STRIDE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, features, d, h, w) → the same; h and w are even."""
+        y = self.down(x)
+        for block in self.blocks:
+            y = block(y)
+        return self.up(y)
+
+
 class VolumetricNetwork(nn.Module):
     """Turns blocks of voxels into latent codes, and codes into what a spline across the slices misses.
 
@@ -76,6 +96,7 @@ class VolumetricNetwork(nn.Module):
         extra = 2 if a.told else 0
         self.head = nn.Conv3d(1 + extra, a.features, 3, padding=1)
         self.blocks = nn.ModuleList(Block(a.features, a.convolutions) for _ in range(a.blocks))
+        self.wide = Wide(a.features, a.wide, a.wide_blocks) if a.wide else None
         self.tail = nn.Conv3d(a.features, a.latent, 3, padding=1)
         # the decoder's input goes to its first layer, and to the one in the middle again: here as one product
         self.from_code = nn.Linear(2 * a.latent + len(COLUMN) if a.pair else a.latent, 2 * a.width)
@@ -87,31 +108,42 @@ class VolumetricNetwork(nn.Module):
             self.from_attention = nn.Linear(a.latent, 2 * a.width, bias=False)
         self.hidden = nn.ModuleList(nn.Linear(a.width, a.width) for _ in range(a.layers - 2))
         self.last = nn.Linear(a.width, 1)
-        for layer in [*self.modules()]:  # the usual starting values fade from layer to layer
+        for layer in self.modules():  # the usual starting values fade from layer to layer
             if isinstance(layer, (nn.Conv3d, nn.Linear)):
                 nn.init.kaiming_normal_(layer.weight, SLOPE)
-        for block in self.blocks:
-            nn.init.zeros_(block.layers[-1].weight)  # type: ignore[union-attr,index]
-        # start as the spline, and as the network without attention: so either can go on from the other
+        for layer in self.modules():
+            if isinstance(layer, Block):
+                nn.init.zeros_(layer.layers[-1].weight)  # type: ignore[arg-type]
+        # start as the spline, and as the network without attention or wide blocks: so that each can go on from the others
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         if a.attention:
             nn.init.zeros_(self.value.weight)
+        if self.wide is not None:
+            nn.init.zeros_(self.wide.up.weight)
+            nn.init.zeros_(self.wide.up.bias)  # type: ignore[arg-type]
 
     @property
-    def reach(self) -> int:
-        """Voxels around a query, along each axis, that its value depends on."""
-        return 2 + self.architecture.blocks * self.architecture.convolutions + len(COLUMN) // 2
+    def reach(self) -> tuple[int, int, int]:
+        """Slices, rows and columns around a query that its value depends on."""
+        a = self.architecture
+        near = 2 + a.blocks * a.convolutions + len(COLUMN) // 2
+        if self.wide is None:
+            return near, near, near
+        further = self.wide.convolutions * STRIDE + STRIDE - 1
+        return near + self.wide.convolutions, near + further, near + further
 
     def encode(self, voxels: Tensor, told: list[Told]) -> Tensor:
-        """Latent codes of blocks (n, d, h, w); (n, d, h, w, latent + 1), the intensity last."""
+        """Latent codes of blocks (n, d, h, w), h and w multiples of :data:`STRIDE`; (n, d, h, w, latent + 1), the intensity last."""
         x = voxels[:, None]
         if self.architecture.told:
             facts = torch.tensor([[t.ratio / RATIO_UNIT, t.thickness] for t in told], dtype=x.dtype, device=x.device)
             x = torch.cat([x, facts[:, :, None, None, None].expand(-1, -1, *voxels.shape[1:])], 1)
         x = self.head(x.contiguous(memory_format=torch.channels_last_3d))
         first = x
-        for block in self.blocks:
+        for n, block in enumerate(self.blocks):
+            if self.wide is not None and n == len(self.blocks) // 2:
+                x = x + self.wide(x)
             x = block(x)
         codes = self.tail(first + x).permute(0, 2, 3, 4, 1)
         return torch.cat([codes, voxels[..., None].to(codes.dtype)], -1)

@@ -12,6 +12,7 @@ where it was cut: tiles need no blending, and the memory does not depend on the 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,7 +31,7 @@ from ...volume import Volume
 from ...weights import Weights
 from ..scan import Scan
 from ..trained_network import load_network
-from .network import REACH, Told, VolumetricNetwork
+from .network import REACH, STRIDE, Told, VolumetricNetwork
 
 # voxels by which a volume's edge is repeated around it, so that the network does not take it for a border of air
 PADDING = 4
@@ -38,6 +39,8 @@ PADDING = 4
 ENCODED_VOXELS = 1 << 21
 # slices that are encoded together at most, what lies around them aside
 TILE_SLICES = 64
+# tiles are not cut into smaller ones than this, in pixels
+SMALLEST_SIDE = 16
 # pixels around a tile that a spline between rows and columns reaches
 SPLINE_REACH = 8
 # points for each pixel's width, between slices, from which oblique grids are interpolated
@@ -59,14 +62,14 @@ class SlicedScan:
     ----------
     volume, profile
         The samples, and how a slice averages over its thickness.
+    weights
+        Of the network that restores it; None for no network: the function is the spline.
     axis
         The axis across the slices; None for the coarsest one.
-    plain
-        Whether the network is not to be used, and the function is the spline.
     """
 
-    def __init__(self, volume: Volume, profile: SliceProfile, axis: int | None = None, plain: bool = False) -> None:
-        self.source, self.profile, self.plain = volume, profile, plain
+    def __init__(self, volume: Volume, profile: SliceProfile, weights: Weights | None, axis: int | None = None) -> None:
+        self.source, self.profile, self.weights = volume, profile, weights
         # the network takes the slices to be even
         self.volume = volume if volume.slice_positions is None else resample(volume, volume.grid)
         self.scan = Scan(self.volume, profile, axis)
@@ -83,7 +86,7 @@ class SlicedScan:
     @property
     def restored(self) -> bool:
         """Whether the network has anything to say."""
-        return not self.plain and not self.is_constant and self.volume.shape[self.axis] > 1
+        return self.weights is not None and not self.is_constant and self.volume.shape[self.axis] > 1
 
     def correct(self, added: np.ndarray) -> None:
         """Let the spline give back the samples less `added` (in scaled intensities, slices first)."""
@@ -93,7 +96,7 @@ class SlicedScan:
 
 
 class VolumetricRepresentation(Representation):
-    """Volumes and the network that makes slices between theirs; see the module."""
+    """Volumes and the networks that make slices between theirs; see the module."""
 
     kind = "volumetric"
     tile_voxels = 1 << 19
@@ -101,27 +104,30 @@ class VolumetricRepresentation(Representation):
     def __init__(
         self,
         scans: Sequence[SlicedScan],
-        weights: Weights,
         device: str = "cpu",
         contrasts: Sequence[Contrast] | None = None,
         mirrored: int = 1,
     ) -> None:
         super().__init__(contrasts or [Contrast.of(s.source) for s in scans])
-        self.scans, self.weights, self._device = list(scans), weights, device
+        self.scans, self._device = list(scans), device
         self._turns = TURNS[:mirrored]
-        network = load_network(weights)
+        self._weights = list({s.weights.sha256: s.weights for s in scans if s.weights is not None}.values())
+        self._networks = {w.sha256: load_network(w).to(device) for w in self._weights}
+
+    def _network(self, one: SlicedScan) -> VolumetricNetwork:
+        assert one.weights is not None, "this scan is given back by the spline"
+        network = self._networks[one.weights.sha256]
         assert isinstance(network, VolumetricNetwork)
-        self.network = network.to(device)
+        return network
 
     def prepare(self) -> Iterator[float]:
         """Make the splines agree with the samples; yields the part that is done."""
         # point samples agree as they are: on the slices the residual is 0
         todo = [s for s in self.scans if s.restored and s.told.thickness]
         for n, one in enumerate(todo):
-            depth, *plane = one.voxels.shape
-            numbers, weights = self._averages(one, depth)
+            numbers, weights = self._averages(one, len(one.voxels))
             added = np.zeros(one.voxels.shape, np.float32)
-            boxes = list(self._boxes(depth, plane))
+            boxes = list(self._boxes(one))
             for m, (slices, rows, columns) in enumerate(boxes):
                 wanted = numbers[slices].ravel()
                 found = self.residual(one, rows, columns, wanted).reshape(-1, len(weights), *_sizes(rows, columns))
@@ -142,33 +148,44 @@ class VolumetricRepresentation(Representation):
         numbers = np.arange(depth)[:, None] + offsets * one.told.thickness
         return np.clip(numbers, 0, depth - 1), (weights / weights.sum()).astype(np.float32)
 
-    def _boxes(self, depth: int, plane: Sequence[int]) -> Iterator[Box]:
+    def _boxes(self, one: SlicedScan) -> Iterator[Box]:
         """Tiles of a volume as slices, rows and columns."""
-        thick = min(depth, TILE_SLICES)
-        side = self.side(thick)
-        for k in range(0, depth, thick):
-            for i in range(0, plane[0], side):
-                for j in range(0, plane[1], side):
-                    yield (
-                        slice(k, min(k + thick, depth)),
-                        slice(i, min(i + side, plane[0])),
-                        slice(j, min(j + side, plane[1])),
-                    )
+        starts = [range(0, n, side) for n, side in zip(one.voxels.shape, self.tile_shape(one))]
+        for k, i, j in itertools.product(*starts):
+            yield tuple(slice(a, min(a + s.step, s.stop)) for a, s in zip((k, i, j), starts))  # type: ignore[misc]
 
-    def side(self, depth: int) -> int:
-        """Side in pixels of a tile of `depth` slices, so that :data:`ENCODED_VOXELS` are encoded with what lies around it."""
-        around = 2 * self.network.reach
-        return max(16, int(math.sqrt(ENCODED_VOXELS / (depth + around))) - around)
+    def tile_shape(self, one: SlicedScan) -> tuple[int, int, int]:
+        """Slices, rows and columns of a tile: as few even parts of the plane as let :data:`ENCODED_VOXELS` suffice.
+
+        They are counted with what lies around the tile, of which there is little beyond the edge of the volume.
+        """
+        depth, *plane = one.voxels.shape
+        reach = self._network(one).reach
+
+        def encoded(*sizes: int) -> int:
+            along = zip(sizes, reach, one.voxels.shape)
+            return math.prod(min(size + 2 * far, whole + 2 * PADDING) for size, far, whole in along)
+
+        thick = min(depth, TILE_SLICES)
+        sides = list(plane)
+        parts = [1, 1]
+        while max(sides) > SMALLEST_SIDE and encoded(thick, *sides) > ENCODED_VOXELS:
+            longer = int(np.argmax(sides))
+            parts[longer] += 1
+            sides[longer] = math.ceil(plane[longer] / parts[longer])
+        return thick, sides[0], sides[1]
 
     @torch.inference_mode()
     def residual(self, one: SlicedScan, rows: slice, columns: slice, numbers: np.ndarray) -> np.ndarray:
         """r on rows and columns of voxels at fractional slice numbers (m,), float32, (m, rows, columns)."""
-        reach = self.network.reach
+        network = self._network(one)
         ends = [(math.floor(numbers.min()), math.ceil(numbers.max()) + 1), (rows.start, rows.stop)]
         ends.append((columns.start, columns.stop))
         block, starts = one.voxels, []
-        for axis, ((low, high), size) in enumerate(zip(ends, one.voxels.shape)):
+        for axis, ((low, high), size, reach) in enumerate(zip(ends, one.voxels.shape, network.reach)):
             first, last = max(low - reach, -PADDING), min(high + reach, size + PADDING)
+            if axis > 0:  # the same pixels are seen as one, whatever the tile
+                first, last = first // STRIDE * STRIDE, -(-last // STRIDE) * STRIDE
             # the attention looks at neighbours, also of the outermost voxels
             index = np.clip(np.arange(first, last), 0, size - 1)
             block = np.take(block, index, axis=axis)
@@ -179,25 +196,25 @@ class VolumetricRepresentation(Representation):
         found = torch.zeros(len(where), height, width, device=self._device)
         with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=has_bfloat16(self._device)):
             for turn in self._turns:
-                codes = self.network.encode(x.flip([a + 1 for a in range(3) if turn[a]]), [one.told])[0]
+                codes = network.encode(x.flip([a + 1 for a in range(3) if turn[a]]), [one.told])[0]
                 codes = codes.flip([a for a in (1, 2) if turn[a]])
                 seen = codes[:, i : i + height + 2 * REACH, j : j + width + 2 * REACH]
                 # of mirrored slices, the decoder sees the pairs the other way round, too
-                found += self.network.decode(seen, len(codes) - 1 - where if turn[0] else where, one.told)
+                found += network.decode(seen, len(codes) - 1 - where if turn[0] else where, one.told)
         return (found / len(self._turns)).cpu().numpy()
 
     def tiles(self, grid: Grid) -> Iterator[Box]:
         """Boxes of the grid that lie within one tile of the (first) volume each."""
         one = self.scans[0]
         axes = axis_map(grid, one.volume.affine)
-        if axes is None:
+        if axes is None or not one.restored:
             yield from grid.tiles(self.tile_voxels)
             return
-        deep = min(one.volume.shape[one.axis], TILE_SLICES)
+        sizes = dict(zip([one.axis, *one.plane], self.tile_shape(one)))
         lengths = [1, 1, 1]
         for axis, (along, positions) in enumerate(axes):
             step = abs(positions[1] - positions[0]) if len(positions) > 1 else 1.0
-            lengths[along] = max(1, int((deep if axis == one.axis else self.side(deep)) / step))
+            lengths[along] = max(1, int(sizes[axis] / step))
         for i in range(0, grid.shape[0], lengths[0]):
             for j in range(0, grid.shape[1], lengths[1]):
                 for k in range(0, grid.shape[2], lengths[2]):
@@ -278,14 +295,15 @@ class VolumetricRepresentation(Representation):
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`Representation`."""
         arrays, places = pack_volumes([s.source for s in self.scans])
-        arrays.update({f"network.{name}": tensor.numpy() for name, tensor in self.weights.tensors.items()})
+        for n, weights in enumerate(self._weights):
+            arrays.update({f"{prefix_of(n)}{name}": tensor.numpy() for name, tensor in weights.tensors.items()})
         arrays.update({f"added.{n}": s.added for n, s in enumerate(self.scans) if s.base is not s.scan})
         return arrays, {
             "volumes": places,
-            "weights": self.weights.described(),
+            "weights": [w.described() for w in self._weights],
+            "used": [None if s.weights is None else self._weights.index(s.weights) for s in self.scans],
             "profiles": [s.profile.kind for s in self.scans],
             "axes": [s.axis for s in self.scans],
-            "plain": [s.plain for s in self.scans],
             "mirrored": len(self._turns),
         }
 
@@ -295,15 +313,20 @@ class VolumetricRepresentation(Representation):
     ) -> VolumetricRepresentation:
         """See :class:`Representation`."""
         volumes = unpack_volumes(arrays, config["volumes"])
+        weights = [Weights.from_state(told, arrays, prefix_of(n)) for n, told in enumerate(config["weights"])]
         scans = [
-            SlicedScan(v, SliceProfile(profile), axis, plain)
-            for v, profile, axis, plain in zip(volumes, config["profiles"], config["axes"], config["plain"])
+            SlicedScan(v, SliceProfile(profile), None if used is None else weights[used], axis)
+            for v, profile, used, axis in zip(volumes, config["profiles"], config["used"], config["axes"])
         ]
         for n, one in enumerate(scans):
             if f"added.{n}" in arrays:
                 one.correct(arrays[f"added.{n}"])
-        weights = Weights.from_state(config["weights"], arrays)
-        return cls(scans, weights, contrasts=contrasts, mirrored=config["mirrored"])
+        return cls(scans, contrasts=contrasts, mirrored=config["mirrored"])
+
+
+def prefix_of(number: int) -> str:
+    """Of the names of the tensors of the first, second … weights in a file."""
+    return f"network{number}."
 
 
 def _size(span: slice) -> int:

@@ -40,6 +40,10 @@ class VolumetricArchitecture:
     """Residual blocks of the encoder (the paper: 3, of six convolutions each)."""
     convolutions: int = 2
     """3 × 3 × 3 convolutions in each block (the paper: 6)."""
+    wide: int = 0
+    """Channels of more blocks at half the resolution in plane, in the middle of the encoder; 0 for none (the paper)."""
+    wide_blocks: int = 4
+    """How many of them, of two convolutions each."""
     latent: int = 32
     """Length of the latent code of a voxel (the paper: 128)."""
     width: int = 64
