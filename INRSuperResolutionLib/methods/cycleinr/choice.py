@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,11 +18,28 @@ from .representation import SlicedScan, VolumetricRepresentation
 CHECKED_PIXELS = 96
 CHECKED_SLICES = 40
 # slices in which rows or columns are left out
-CHECKED_PLANES = 4
+CHECKED_PLANES = 6
 # fewer slices, or rows, cannot be left out and brought back
 FEWEST_SLICES = 5
 # slices this much further apart than in the training say nothing about the network
 TOO_FAR = 1.4
+
+
+@dataclass(frozen=True)
+class Known:
+    """Parts of a volume whose slices (or rows, taken as slices) are all known, so that some can be left out.
+
+    Parameters
+    ----------
+    parts
+        (slice, row, column) each.
+    factor, distance
+        One in `factor` slices is kept; how far apart these are then, in pixels.
+    """
+
+    parts: Sequence[np.ndarray]
+    factor: int
+    distance: float
 
 
 def best_weights(candidates: Sequence[Weights], volume: Volume, device: str, axis: int | None) -> Weights:
@@ -32,8 +50,9 @@ def best_weights(candidates: Sequence[Weights], volume: Volume, device: str, axi
     """
     if len(candidates) == 1:
         return candidates[0]
-    tests = [*slices_of(volume, axis), *rows_of(volume, axis)]
-    gains = [sum(found for t in tests if (found := gain(*t, weights, device)) is not None) for weights in candidates]
+    whole = SlicedScan(volume, SliceProfile("none"), None, axis)
+    tests = [known_slices(whole), known_rows(whole)]
+    gains = [sum(gain(known, weights, device) or 0.0 for known in tests) for weights in candidates]
     return candidates[int(np.argmax(gains))]
 
 
@@ -43,24 +62,20 @@ def gain_without_slices(volume: Volume, weights: Weights, device: str, axis: int
     Looks at the middle of the patient only. None where there are too few slices, too far apart for the network,
     or where all is of one value.
     """
-    gains = [gain(block, factor, distance, weights, device) for block, factor, distance in slices_of(volume, axis)]
-    return gains[0] if gains else None
+    return gain(known_slices(SlicedScan(volume, SliceProfile("none"), None, axis)), weights, device)
 
 
-def slices_of(volume: Volume, axis: int | None) -> Iterator[tuple[np.ndarray, int, float]]:
-    """Its slices, of which every second one is left out; see :func:`gain`."""
-    whole = SlicedScan(volume, SliceProfile("none"), None, axis)
-    yield whole.voxels[_middle(whole)], 2, 2 * whole.told.ratio
+def known_slices(whole: SlicedScan) -> Known:
+    """The slices of a volume, of which every second one is left out."""
+    return Known([whole.voxels[_middle(whole)]], 2, 2 * whole.told.ratio)
 
 
-def rows_of(volume: Volume, axis: int | None) -> Iterator[tuple[np.ndarray, int, float]]:
-    """Single slices, in which rows, or columns, become as far apart as the slices are; see :func:`gain`."""
-    whole = SlicedScan(volume, SliceProfile("none"), None, axis)
-    factor = max(2, round(whole.told.ratio))
+def known_rows(whole: SlicedScan) -> Known:
+    """Rows, and columns, of single slices, which become as far apart as the slices are."""
     block = whole.voxels[_middle(whole)]
-    for n in np.linspace(0, len(block), CHECKED_PLANES + 2).astype(int)[1:-1]:
-        plane = block[n].T if n % 2 else block[n]
-        yield plane[:, :, None], factor, float(factor)
+    chosen = np.unique(np.linspace(0, len(block), CHECKED_PLANES + 2).astype(int)[1:-1])
+    factor = max(2, round(whole.told.ratio))
+    return Known([p[:, :, None] for n in chosen for p in (block[n], block[n].T)], factor, float(factor))
 
 
 def _middle(whole: SlicedScan) -> tuple[slice, slice, slice]:
@@ -76,30 +91,24 @@ def _middle(whole: SlicedScan) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
-def gain(full: np.ndarray, factor: int, distance: float, weights: Weights, device: str) -> float | None:
+def gain(known: Known, weights: Weights, device: str) -> float | None:
     """How much better (dB) than a spline the network brings back slices that are left out.
 
     None where there are too few, too far apart for the network, or all of one value.
-
-    Parameters
-    ----------
-    full
-        (slice, row, column).
-    factor, distance
-        One in `factor` slices is kept; how far apart these are then, in pixels.
     """
     highest = weights.training.get("data", {}).get("highest_scale", math.inf)
-    if len(full) < max(FEWEST_SLICES, factor + 1) or distance > TOO_FAR * highest:
+    factor = known.factor
+    parts = [p[: (len(p) - 1) // factor * factor + 1] for p in known.parts if len(p) >= max(FEWEST_SLICES, factor + 1)]
+    if not parts or known.distance > TOO_FAR * highest:
         return None
-    full = full[: (len(full) - 1) // factor * factor + 1]
-    if np.ptp(full[::factor]) == 0:
-        return None
-    coarse = Volume(full[::factor], np.diag([distance, 1.0, 1.0, 1.0]), name="left out")
-    grid = Volume(full, np.diag([distance / factor, 1.0, 1.0, 1.0])).grid
-    left_out = np.arange(len(full)) % factor > 0
+    coarse = [Volume(p[::factor], np.diag([known.distance, 1.0, 1.0, 1.0]), name="left out") for p in parts]
     errors = []
     for used in (weights, None):
-        made = VolumetricRepresentation([SlicedScan(coarse, SliceProfile("none"), used, axis=0)], device)
-        restored = made.evaluate(grid, [0])[0]
-        errors.append(float(np.mean((restored - full)[left_out] ** 2)))
+        made = VolumetricRepresentation([SlicedScan(c, SliceProfile("none"), used, axis=0) for c in coarse], device)
+        error = 0.0
+        for n, part in enumerate(parts):
+            grid = Volume(part, np.diag([known.distance / factor, 1.0, 1.0, 1.0])).grid
+            left_out = np.arange(len(part)) % factor > 0
+            error += float(np.mean((made.evaluate(grid, [n])[0] - part)[left_out] ** 2))
+        errors.append(error)
     return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else None
