@@ -44,8 +44,12 @@ def test_better_than_zero_filling_on_an_unseen_head(method, head):
 
 
 def names_of(methods) -> list[str]:
-    """Weights of some methods, those for CT too."""
-    return sorted(name for name in shipped() if name.removesuffix(FOR_CT) in methods)
+    """Weights of some methods, those for CT and for certain contrasts too."""
+    return sorted(name for name in shipped() if method_of(name) in methods)
+
+
+def method_of(name: str) -> str:
+    return name.split("-")[0]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1.5, 2.0, 2.7, 4.0, 8.0])
@@ -57,7 +61,7 @@ def test_a_ramp_is_not_shifted(name, scale, angle):
     On a rising and on a falling ramp a shift has errors of opposite sign; an error of brightness, the same.
     """
     y, x = np.mgrid[:64, :72]
-    method = name.removesuffix(FOR_CT)
+    method = method_of(name)
     errors = []
     for slope in (1, -1):
 
@@ -119,9 +123,7 @@ def test_a_ramp_across_the_slices_is_not_shifted(name, factor):
         volume = Volume(np.broadcast_to(ramp, (40, 40, 16)), np.diag([1, 1, 3.0, 1]))
         grid = volume.grid.scaled((1, 1, factor))
         settings = {**AS_IT_IS, "weights": name}
-        made = (
-            inrsr.fit(name.removesuffix(FOR_CT), [volume], settings=settings, slice_profile="none").sample(grid)[0].data
-        )
+        made = inrsr.fit(method_of(name), [volume], settings=settings, slice_profile="none").sample(grid)[0].data
         wanted = slope * ((np.arange(grid.shape[2]) + 0.5) / factor - 0.5 - 7.5)
         inner = slice(grid.shape[2] // 4, -(grid.shape[2] // 4))
         errors.append(float((made - wanted)[10:-10, 10:-10, inner].mean()))
@@ -132,7 +134,7 @@ def test_a_ramp_across_the_slices_is_not_shifted(name, factor):
 def test_ct_is_restored_by_weights_for_ct(name, data_folder):
     """Chosen by themselves; on slices that they were trained on, as there is no other CT: they must have learned these."""
     whole = inrsr.read(data_folder / "ct_abdomen.nii.gz")
-    method = name.removesuffix(FOR_CT)
+    method = method_of(name)
     if method in VOLUMETRIC:
         truth, factor, kind = Volume(whole.data[20:84, 20:84, :31], np.eye(4)), (1, 1, 2), "interval"
     else:
