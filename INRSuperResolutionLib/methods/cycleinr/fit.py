@@ -20,9 +20,9 @@ from .settings import CycleINRSettings
 if TYPE_CHECKING:
     from ...training.blocks import BlockSettings
 
-# Slices twice as far apart are harder than those that are there: a network that loses a little there still gains here
-# (measured on a scan that is blurred along its slices: −0.3 dB there, +0.7 dB here). One that loses more knows nothing
-# like the image
+# Slices twice as far apart are harder than those that are there: a network that loses a little there may still gain here
+# (measured on a scan that is blurred along its slices: with weights for another contrast, −0.8 dB there, +1.5 dB here). One
+# that loses more knows nothing like the image
 WORST_GAIN_DB = -1.0
 
 

@@ -12,8 +12,8 @@ class CycleINRSettings:
     """How trained weights are used."""
 
     weights: str = "auto"
-    """``auto``: those that come with the library, for CT or for MR; their name, a file, or ``self``: go on training them
-    on the volume's own sharp planes."""
+    """``auto``: of those that come with the library, for CT or for MR, the ones that bring back best what is left out of
+    the volume itself; their name, a file, or ``self``: go on training them on the volume's own sharp planes."""
     mirrored: int = 2
     """Average over so many mirror images of the volume, 1 to 8: slower by as much, 0.1 to 0.2 dB better."""
     axis: int = -1
