@@ -309,7 +309,7 @@ def test_tiles_do_not_show(fitted, monkeypatch, factor):
     whole = fitted(volume).sample(grid)[0].data
     made = fitted(volume)
     monkeypatch.setattr(representation, "TILE_SLICES", 5)
-    monkeypatch.setattr(representation, "ENCODED_VOXELS", 1)
+    monkeypatch.setattr(representation, "ENCODED_VALUES", 1)
     assert len(list(made.tiles(grid))) > 20
     np.testing.assert_allclose(made.sample(grid)[0].data, whole, atol=1e-4 * np.ptp(volume.data))
 

@@ -35,10 +35,10 @@ from .network import REACH, STRIDE, Told, VolumetricNetwork
 
 # voxels by which a volume's edge is repeated around it, so that the network does not take it for a border of air
 PADDING = 4
-# voxels of the input that are encoded together
-ENCODED_VOXELS = 1 << 21
+# values of features and codes of the voxels that are encoded together: about 2 GB are at work then
+ENCODED_VALUES = 1 << 28
 # slices that are encoded together at most, what lies around them aside
-TILE_SLICES = 64
+TILE_SLICES = 128
 # tiles are not cut into smaller ones than this, in pixels
 SMALLEST_SIDE = 16
 # pixels around a tile that a spline between rows and columns reaches
@@ -155,21 +155,22 @@ class VolumetricRepresentation(Representation):
             yield tuple(slice(a, min(a + s.step, s.stop)) for a, s in zip((k, i, j), starts))  # type: ignore[misc]
 
     def tile_shape(self, one: SlicedScan) -> tuple[int, int, int]:
-        """Slices, rows and columns of a tile: as few even parts of the plane as let :data:`ENCODED_VOXELS` suffice.
+        """Slices, rows and columns of a tile: as few even parts of the plane as let :data:`ENCODED_VALUES` suffice.
 
         They are counted with what lies around the tile, of which there is little beyond the edge of the volume.
         """
         depth, *plane = one.voxels.shape
-        reach = self._network(one).reach
+        network = self._network(one)
+        most = ENCODED_VALUES // (network.architecture.features + network.architecture.latent)
 
         def encoded(*sizes: int) -> int:
-            along = zip(sizes, reach, one.voxels.shape)
+            along = zip(sizes, network.reach, one.voxels.shape)
             return math.prod(min(size + 2 * far, whole + 2 * PADDING) for size, far, whole in along)
 
         thick = min(depth, TILE_SLICES)
         sides = list(plane)
         parts = [1, 1]
-        while max(sides) > SMALLEST_SIDE and encoded(thick, *sides) > ENCODED_VOXELS:
+        while max(sides) > SMALLEST_SIDE and encoded(thick, *sides) > most:
             longer = int(np.argmax(sides))
             parts[longer] += 1
             sides[longer] = math.ceil(plane[longer] / parts[longer])
