@@ -925,7 +925,8 @@ ready = time.time()
 job = Job.read(sys.argv[1])
 volume = read(job.inputs[0])
 write(volume, job.outputs[0])
-report = dict.fromkeys(["method", "preset", "settings", "seed", "version", "device", "weights", "slice_profile"])
+told = ["method", "preset", "settings", "seed", "version", "device", "weights", "weights_of_inputs", "slice_profile"]
+report = dict.fromkeys(told)
 report |= {"inputs": [], "consistency_db": [None], "seconds": {"total": time.time() - ready}}
 report["outputs"] = [{"path": job.outputs[0], "shape": volume.grid.shape, "affine": volume.affine.tolist()}]
 print(json.dumps({"event": "result", "report": report}), flush=True)
