@@ -66,7 +66,7 @@ class Weights:
     def from_state(
         cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray], prefix: str = "network."
     ) -> Weights:
-        """The inverse of :meth:`described`, with the tensors among `arrays` under ``network.NAME``."""
+        """The inverse of :meth:`described`, with the tensors among `arrays` under `prefix` and their names."""
         import torch
 
         tensors = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}

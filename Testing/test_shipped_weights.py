@@ -13,10 +13,9 @@ from INRSuperResolutionLib.interpolate import resample
 from INRSuperResolutionLib.methods import METHODS
 from INRSuperResolutionLib.methods.zero_filling import ZeroFilling
 from INRSuperResolutionLib.metrics import psnr
-from INRSuperResolutionLib.weights import shipped
+from INRSuperResolutionLib.weights import FOR_CT, shipped
 
 AS_IT_IS = {"check": False}
-FOR_CT = "-ct"
 # in Hounsfield units
 AIR = np.float32(-1024)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -40,6 +41,29 @@ class Known:
     parts: Sequence[np.ndarray]
     factor: int
     distance: float
+
+    @property
+    def usable(self) -> list[np.ndarray]:
+        """The parts with enough slices, cut so that the last one is kept."""
+        few = max(FEWEST_SLICES, self.factor + 1)
+        return [p[: (len(p) - 1) // self.factor * self.factor + 1] for p in self.parts if len(p) >= few]
+
+    def error(self, weights: Weights | None, device: str) -> float:
+        """Mean squared difference of the left-out slices as they are brought back, summed over the parts; None: by the spline."""
+        spacing = np.diag([self.distance, 1.0, 1.0, 1.0])
+        coarse = [Volume(p[:: self.factor], spacing, name="left out") for p in self.usable]
+        made = VolumetricRepresentation([SlicedScan(c, SliceProfile("none"), weights, axis=0) for c in coarse], device)
+        error = 0.0
+        for n, part in enumerate(self.usable):
+            grid = Volume(part, np.diag([self.distance / self.factor, 1.0, 1.0, 1.0])).grid
+            left_out = np.arange(len(part)) % self.factor > 0
+            error += float(np.mean((made.evaluate(grid, [n])[0] - part)[left_out] ** 2))
+        return error
+
+    @cached_property
+    def error_of_spline(self) -> float:
+        """The same for all weights that are compared."""
+        return self.error(None, "cpu")
 
 
 def best_weights(candidates: Sequence[Weights], volume: Volume, device: str, axis: int | None) -> Weights:
@@ -97,18 +121,7 @@ def gain(known: Known, weights: Weights, device: str) -> float | None:
     None where there are too few, too far apart for the network, or all of one value.
     """
     highest = weights.training.get("data", {}).get("highest_scale", math.inf)
-    factor = known.factor
-    parts = [p[: (len(p) - 1) // factor * factor + 1] for p in known.parts if len(p) >= max(FEWEST_SLICES, factor + 1)]
-    if not parts or known.distance > TOO_FAR * highest:
+    if not known.usable or known.distance > TOO_FAR * highest:
         return None
-    coarse = [Volume(p[::factor], np.diag([known.distance, 1.0, 1.0, 1.0]), name="left out") for p in parts]
-    errors = []
-    for used in (weights, None):
-        made = VolumetricRepresentation([SlicedScan(c, SliceProfile("none"), used, axis=0) for c in coarse], device)
-        error = 0.0
-        for n, part in enumerate(parts):
-            grid = Volume(part, np.diag([known.distance / factor, 1.0, 1.0, 1.0])).grid
-            left_out = np.arange(len(part)) % factor > 0
-            error += float(np.mean((made.evaluate(grid, [n])[0] - part)[left_out] ** 2))
-        errors.append(error)
+    errors = known.error(weights, device), known.error_of_spline
     return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else None

@@ -73,13 +73,13 @@ def weights_of_each(
 
     With ``self``, those of all volumes go on learning, or the general ones where they differ.
     """
-    fitting = [method] * len(volumes)
+    start = None
     if settings.weights in (AUTO, SELF):
         known = [load_weights(name, method) for name in candidates(method, volumes)]
         found = [best_weights(known, v, context.device, axis) for v in volumes]
         if settings.weights == AUTO:
             return found
-        fitting = [w.name for w in found]
+        start = found[0].name if len({w.name for w in found}) == 1 else None
     one = weights_for(
         settings.weights,
         method,
@@ -88,7 +88,7 @@ def weights_of_each(
         settings.train_seconds,
         2,
         context,
-        start=fitting[0] if len(set(fitting)) == 1 else None,
+        start=start,
     )
     return [one] * len(volumes)
 
