@@ -36,6 +36,7 @@ from INRSuperResolutionLib.weights import load_weights
 
 TOLD = Told(3.0, 0.0)
 fit = importlib.import_module("INRSuperResolutionLib.methods.cycleinr.fit")  # the package has a function of this name
+network_module = importlib.import_module("INRSuperResolutionLib.methods.cycleinr.network")
 
 
 @pytest.fixture(params=VOLUMETRIC)
@@ -78,6 +79,23 @@ def test_the_residual_is_continuous_between_slices_and_nothing_on_them(method, p
     assert float((low - high).abs().max()) < 0.02 * size
     assert float((before - after).abs().max()) < 0.02 * size
     assert (on == 0).all()
+
+
+@pytest.mark.parametrize("pair", [True, False])
+def test_positions_of_several_blocks_are_decoded_as_each_alone(method, pair, monkeypatch):
+    """Also those on slices and beyond the ends, and when they do not all fit into one piece of work."""
+    network = random_network(method, pair=pair)
+    told = [TOLD, Told(2.0, 1.0)]
+    numbers = torch.tensor([0, 0, 1, 1, 1])
+    slices = torch.tensor([2.3, 4.0, 0.2, 7.9, 3.5])
+    with torch.inference_mode():
+        codes = network.encode(torch.randn(2, 9, 8, 10), told)
+        alone = torch.cat([network.decode(codes[n], slices[numbers == n], told[n]) for n in (0, 1)])
+        for queries in (1 << 13, 100):
+            monkeypatch.setattr(network_module, "QUERIES_AT_ONCE", queries)
+            together = network.decode_each(codes, numbers, slices, told)
+            torch.testing.assert_close(together, alone, rtol=0, atol=1e-5)
+    assert (together[1] == 0).all() and float(together[3].abs().max()) > 1e-3
 
 
 def test_attention_looks_at_27_codes():

@@ -114,6 +114,15 @@ def test_resumed_training_gives_the_same_bits(tmp_path):
         assert torch.equal(tensor, parts[name]), name
 
 
+def test_workers_draw_the_same_examples(tmp_path):
+    alone = training("nexpr", tmp_path, "alone.safetensors", steps=3)
+    helped = training("nexpr", tmp_path, "helped.safetensors", steps=3, workers=1)
+    alone.run()
+    helped.run()
+    for name, tensor in alone.network.state_dict().items():
+        assert torch.equal(tensor, helped.network.state_dict()[name]), name
+
+
 def test_resume_refuses_what_does_not_fit(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
         training("nexpr", tmp_path, resume=True)

@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--half", action="store_true", help="write float16 weights: half the size")
     parser.add_argument("--device", choices=DEVICES, default="auto")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that draw examples ahead, for a GPU (default: none)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="no lines on the way")
 
@@ -58,6 +65,8 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise InputError(f"--{name} {value:g} is not positive", "Give a number above 0")
+    if options.workers < 0:
+        raise InputError(f"--workers {options.workers} is negative", "Give 0 for none, or more")
     both = {str(Path(v).resolve()) for v in options.volumes} & {str(Path(v).resolve()) for v in options.validate}
     if both:
         raise InputError(f"{both.pop()} is trained and validated on", "Keep them apart")
@@ -101,6 +110,7 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
         start=options.start,
         half=options.half,
         device=device,
+        workers=options.workers,
         seed=options.seed,
         progress=Progress(None if options.quiet else Lines()),
     )

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
 RANGE = 5.0
 
+# pixels at the edge of a block of codes that nothing is decoded from
+CUT = MARGIN - REACH
+
 SetT = TypeVar("SetT")
 ExampleT = TypeVar("ExampleT")
 
@@ -135,11 +138,9 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
     def loss(self, examples: Sequence[BlockExample]) -> Tensor:
         """L1 (or L2) of the fine slices + λ · cycle loss (Fang et al., Eq. 9); the cycle is run for one example."""
         codes = self._encode(examples)
-        parts = []
-        for example, code in zip(examples, codes):
-            found = self._restore(code, example, example.positions, example.base)
-            parts.append(self._distance(found, inner(self._here(example.target))))
-        total = torch.stack(parts).mean()
+        sizes = [len(e.positions) for e in examples]
+        pairs = zip(self._restore_all(codes, examples).split(sizes), self._inner_of(examples, "target").split(sizes))
+        total = torch.stack([self._distance(*pair) for pair in pairs]).mean()
         points = [n for n, e in enumerate(examples) if e.thickness == 0]
         if self.settings.cycle_weight and points:
             total = total + self.settings.cycle_weight * self._cycle(examples[points[0]], codes[points[0]])
@@ -148,7 +149,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
     def errors(self, example: BlockExample) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Lessons`."""
         with torch.no_grad():
-            found = self._restore(self._encode([example])[0], example, example.positions, example.base)
+            found = self._restore_all(self._encode([example]), [example])
         target = inner(example.target)
         return inner(example.base) - target, found.cpu().numpy() - target
 
@@ -157,12 +158,27 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         with self.autocast():
             return self.network.encode(self._here(np.stack([e.voxels for e in examples])), told)
 
+    def _restore_all(self, codes: Tensor, examples: Sequence[BlockExample]) -> Tensor:
+        """The fine slices of all examples, one after the other, without the edge of the blocks."""
+        numbers = np.repeat(np.arange(len(examples)), [len(e.positions) for e in examples])
+        positions = np.concatenate([e.positions for e in examples])
+        with self.autocast():
+            found = self.network.decode_each(
+                codes[:, :, CUT:-CUT, CUT:-CUT],
+                self._here(numbers),
+                self._here(positions),
+                [Told(e.ratio, e.thickness) for e in examples],
+            )
+        return self._inner_of(examples, "base") + found
+
+    def _inner_of(self, examples: Sequence[BlockExample], name: str) -> Tensor:
+        return self._here(np.concatenate([inner(getattr(e, name)) for e in examples]))
+
     def _restore(self, code: Tensor, example: BlockExample, positions: np.ndarray, base: np.ndarray) -> Tensor:
         """Slices at `positions`, without the edge of the block."""
-        cut = MARGIN - REACH
         with self.autocast():
             found = self.network.decode(
-                code[:, cut:-cut, cut:-cut], self._here(positions), Told(example.ratio, example.thickness)
+                code[:, CUT:-CUT, CUT:-CUT], self._here(positions), Told(example.ratio, example.thickness)
             )
         return self._here(inner(base)) + found
 

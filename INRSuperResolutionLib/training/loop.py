@@ -8,11 +8,13 @@ CPU, as one that was not; and several processes (``torchrun``) draw different ex
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, distributed
+from torch.utils.data import DataLoader, Dataset
 
 from ..errors import InputError
 from ..methods.encoder import parameters_of
@@ -104,6 +107,17 @@ class Team:
                 tensor /= self.size
 
 
+class Examples(Dataset[Any]):
+    """Examples by their number: what is drawn depends on the seed and the number, not on who draws it."""
+
+    def __init__(self, lessons: Lessons, drawn_from: Any, seed: int, rank: int = 0) -> None:
+        self.lessons, self.drawn_from, self.seed, self.rank = lessons, drawn_from, seed, rank
+
+    def __getitem__(self, number: int) -> Any:
+        """One example."""
+        return self.lessons.draw(self.drawn_from, np.random.default_rng([self.seed, number, self.rank]))
+
+
 class Training:
     """One training of one network; :meth:`run` does it.
 
@@ -121,6 +135,8 @@ class Training:
         Go on from the checkpoint.
     start
         A weights file whose tensors are taken where names and shapes are the same.
+    workers
+        Processes that draw examples while others are learnt from, so that a GPU need not wait; 0: none.
     """
 
     def __init__(
@@ -139,14 +155,20 @@ class Training:
         start: str | None = None,
         half: bool = False,
         device: str = "cpu",
+        workers: int = 0,
         seed: int = 0,
         progress: Progress = SILENT,
     ) -> None:
+        if workers and "fork" not in multiprocessing.get_all_start_methods():
+            raise InputError(f"{workers} workers cannot be started: this system does not fork", "Train without workers")
         self.method, self.architecture, self.output = method, architecture, output
         self.settings, self.data, self.device, self.seed = settings, data, device, seed
         self.volumes, self.validation = list(volumes), list(validation)
         self.steps, self.minutes, self.half, self.progress = steps, minutes, half, progress
+        self.workers = workers
         self.team = Team.join(device)
+        # all batches are of one shape
+        torch.backends.cudnn.benchmark = True
         torch.manual_seed(seed)
         network = make_network(architecture)
         self.network = network.to(device, memory_format=network.memory_format)  # type: ignore[call-overload]
@@ -209,9 +231,8 @@ class Training:
                 folder.mkdir()
             lessons = self.lessons.gather(self.volumes, folders[0], self.progress)
             held = self.lessons.gather(self.validation, folders[1]) if self.validation else None
-            examples = (
-                [self._draw(held, VALIDATION + n) for n in range(self.settings.validation_examples)] if held else []
-            )
+            numbers = range(VALIDATION, VALIDATION + self.settings.validation_examples)
+            examples = [Examples(self.lessons, held, self.seed)[n] for n in numbers] if held else []
             self.progress.stage("fit")
             self._train(lessons, examples)
         told = {
@@ -230,12 +251,12 @@ class Training:
     def _train(self, drawn_from: Any, validation: Sequence[Any]) -> None:
         started = time.perf_counter() - self.seconds
         losses: list[float] = []
+        batches = self._batches(drawn_from)
         while (done := self._done()) < 1:
             rate = min(1.0, (self.step + 1) / max(1, self.settings.warmup)) * (1 + math.cos(math.pi * done)) / 2
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.learning_rate * rate
-            numbers = [self.step * self.settings.batch + n for n in range(self.settings.batch)]
-            examples = [self._draw(drawn_from, n, self.team.rank) for n in numbers]
+            examples = next(batches)
             self.optimizer.zero_grad(set_to_none=True)
             loss = self.lessons.loss(examples)
             loss.backward()
@@ -273,8 +294,19 @@ class Training:
             distributed.broadcast(done, 0)
         return float(done)
 
-    def _draw(self, drawn_from: Any, number: int, rank: int = 0) -> Any:
-        return self.lessons.draw(drawn_from, np.random.default_rng([self.seed, number, rank]))
+    def _batches(self, drawn_from: Any) -> Iterator[list[Any]]:
+        """The examples of this step, of the next one, and so on."""
+        size = self.settings.batch
+        numbers = (range(n * size, (n + 1) * size) for n in itertools.count(self.step))
+        return iter(
+            DataLoader(
+                Examples(self.lessons, drawn_from, self.seed, self.team.rank),
+                batch_sampler=numbers,  # type: ignore[arg-type]  # any iterable will do
+                collate_fn=list,
+                num_workers=self.workers,
+                multiprocessing_context="fork" if self.workers else None,
+            )
+        )
 
     @torch.no_grad()
     def _record(self, loss: float, rate: float, validation: Sequence[Any]) -> None:

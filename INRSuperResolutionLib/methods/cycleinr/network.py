@@ -9,6 +9,7 @@ columns of the voxels: in plane there is nothing to restore.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,8 @@ SLOPE = 0.1
 ON_A_SLICE = 1e-5
 # queries that are decoded together: as many as the processor's cache holds with their neighbours
 QUERIES_AT_ONCE = 1 << 13
+# … or as many as keep a GPU busy: about 2 GB for networks of the paper's size
+QUERIES_AT_ONCE_ON_GPU = 1 << 17
 
 
 def bent(x: Tensor) -> Tensor:
@@ -162,10 +165,10 @@ class VolumetricNetwork(nn.Module):
         -------
         float32, (m, h − 2 REACH, w − 2 REACH).
         """
-        rows = max(1, QUERIES_AT_ONCE // codes.shape[2])
+        rows = max(1, at_once(codes.device) // codes.shape[2])
         height, width = (n - 2 * REACH for n in codes.shape[1:3])
         found = torch.zeros(len(slices), height, width, device=codes.device)
-        between = torch.nonzero((slices - slices.round()).abs() > ON_A_SLICE)[:, 0]
+        between = between_slices(slices)
         if len(between) == 0:
             return found
         strips = [
@@ -175,61 +178,109 @@ class VolumetricNetwork(nn.Module):
         return found.index_copy(0, between, torch.cat(strips, 1))
 
     def _decode(self, codes: Tensor, slices: Tensor, told: Told) -> Tensor:
-        """As :meth:`decode`, for few rows."""
-        depth, height, width = (codes.shape[0], *(n - 2 * REACH for n in codes.shape[1:3]))
-        latent = codes[..., :-1]
-        inner = codes[:, REACH : REACH + height, REACH : REACH + width]
-        below = torch.floor(slices).long().clamp(0, max(depth - 2, 0))
+        """As :meth:`decode`, for few rows: the keys and values between two slices serve all positions there."""
+        below = lower_slices(slices, codes.shape[0])
         made = [torch.empty(0)] * len(slices)
         for k in below.unique().tolist():
             places = torch.nonzero(below == k)[:, 0]
-            part = slices[places] - k
-            column = [inner[min(max(k + d, 0), depth - 1)] for d in COLUMN]
-            (_, low, high, _) = column
-            if self.architecture.pair:
-                pair = torch.cat([low[..., :-1], high[..., :-1], *(c[..., -1:] for c in column)], -1)
-                given = self.from_code(pair.flatten(0, 1))[:, None]
-            else:
-                given = self.from_code(mixed(low[..., :-1], high[..., :-1], part))
-            given = given + self.from_position(self._facts(part, told).to(given.dtype))
-            if self.architecture.attention:
-                around = [latent[min(max(k + d, 0), depth - 1)] for d in COLUMN]
-                asked = self.query(mixed(low[..., :-1], high[..., :-1], part))
-                given = given + self.from_attention(self._attend(asked, around, part))
-            # nothing is missing on the slices: they were measured
-            found = self._mlp(given).float() * (4 * part * (1 - part))
-            for n, place in enumerate(places.tolist()):
-                made[place] = found[:, n].reshape(height, width)
+            column = columns(codes[None], below[places[:1]])
+            found = self._between(column, (slices[places] - k)[None], [told])[0]
+            for place, one in zip(places.tolist(), found):
+                made[place] = one
         return torch.stack(made)
 
-    def _facts(self, part: Tensor, told: Told) -> Tensor:
-        """What the decoder is told of positions between two slices, (m, 4 or 6)."""
+    def decode_each(self, codes: Tensor, numbers: Tensor, slices: Tensor, told: Sequence[Told]) -> Tensor:
+        """As :meth:`decode`, for positions of several blocks, together: for training, where few lie between the same slices.
+
+        Parameters
+        ----------
+        codes
+            (n, d, h, w, latent + 1), of n blocks.
+        numbers, slices
+            The block that each position lies in, and its fractional slice number there, (m,).
+        told
+            Of each block.
+
+        Returns
+        -------
+        float32, (m, h − 2 REACH, w − 2 REACH).
+        """
+        together = max(1, at_once(codes.device) // codes.shape[2] // codes.shape[3])
+        below = lower_slices(slices, codes.shape[1])
+        column_numbers = numbers * codes.shape[1] + below
+        found = [
+            self._between(
+                columns(codes, column_numbers[part]),
+                (slices[part] - below[part])[:, None],
+                [told[n] for n in numbers[part].tolist()],
+            )
+            for part in (slice(start, start + together) for start in range(0, len(slices), together))
+        ]
+        inside = torch.zeros(len(slices), device=codes.device).index_fill(0, between_slices(slices), 1.0)
+        return torch.cat(found)[:, 0] * inside[:, None, None]
+
+    def _between(self, column: Tensor, part: Tensor, told: Sequence[Told]) -> Tensor:
+        """Residuals between two slices each.
+
+        Parameters
+        ----------
+        column
+            Codes of the slices :data:`COLUMN` around each of g places, (g, 4, h, w, latent + 1).
+        part
+            Parts of the way between the middle two, (g, q).
+        told
+            For each place.
+
+        Returns
+        -------
+        float32, (g, q, h − 2 REACH, w − 2 REACH).
+        """
+        height, width = (n - 2 * REACH for n in column.shape[2:4])
+        inner = column[:, :, REACH : REACH + height, REACH : REACH + width].flatten(2, 3)
+        (_, low, high, _) = inner[..., :-1].unbind(1)
+        if self.architecture.pair:
+            given = self.from_code(torch.cat([low, high, inner[..., -1].transpose(1, 2)], -1))[:, :, None]
+        else:
+            given = self.from_code(mixed(low, high, part))
+        given = given + self.from_position(self._facts(part, told).to(given.dtype))[:, None]
+        if self.architecture.attention:
+            attended = self._attend(self.query(mixed(low, high, part)), column[..., :-1], part)
+            given = given + self.from_attention(attended)
+        # nothing is missing on the slices: they were measured
+        found = self._mlp(given).float() * (4 * part * (1 - part))[:, None]
+        return found.transpose(1, 2).reshape(*part.shape, height, width)
+
+    def _facts(self, part: Tensor, told: Sequence[Told]) -> Tensor:
+        """What the decoder is told of positions between two slices, (g, q, 4 or 6)."""
         facts = [part, part**2, torch.cos(2 * math.pi * part), torch.sin(2 * math.pi * part)]
         if self.architecture.told:
-            facts += [torch.full_like(part, told.ratio / RATIO_UNIT), torch.full_like(part, told.thickness)]
+            known = torch.tensor([[t.ratio / RATIO_UNIT, t.thickness] for t in told], device=part.device)
+            facts += known[:, :, None].expand(-1, -1, part.shape[1]).unbind(1)
         return torch.stack(facts, -1)
 
-    def _attend(self, queries: Tensor, around: list[Tensor], part: Tensor) -> Tensor:
-        """Eq. 4 of the paper: values of the 27 nearest codes, by the likeness of keys to queries (p, m, latent).
+    def _attend(self, queries: Tensor, around: Tensor, part: Tensor) -> Tensor:
+        """Eq. 4 of the paper: values of the 27 nearest codes, by the likeness of keys to queries (g, p, q, latent).
 
         By likeness alone, a code would drop out suddenly where another one becomes one of the nearest. A window of
         the distance across the slices lets it fade, so that the function is continuous.
         """
-        height, width = (n - 2 * REACH for n in around[0].shape[:2])
+        height, width = (n - 2 * REACH for n in around.shape[2:4])
 
         def neighbours(layer: nn.Linear) -> Tensor:
             views = [
-                codes[i : i + height, j : j + width]
-                for codes in map(layer, around)
+                codes[:, i : i + height, j : j + width]
+                for codes in layer(around).unbind(1)
                 for i in range(2 * REACH + 1)
                 for j in range(2 * REACH + 1)
             ]
-            return torch.stack(views, 2).flatten(0, 1)
+            return torch.stack(views, 3).flatten(0, 2)
 
-        away = (part[:, None] - torch.tensor(COLUMN, device=part.device)).abs()
-        window = (1 - away / WINDOW).clamp(min=0).log().repeat_interleave((2 * REACH + 1) ** 2, 1)
-        likeness = torch.bmm(queries, neighbours(self.key).transpose(1, 2)) * self.architecture.latent**-0.5
-        return torch.bmm((likeness + window).softmax(-1).to(queries.dtype), neighbours(self.value))
+        away = (part[..., None] - torch.tensor(COLUMN, device=part.device)).abs()
+        window = (1 - away / WINDOW).clamp(min=0).log().repeat_interleave((2 * REACH + 1) ** 2, -1)
+        asked = queries.flatten(0, 1)
+        likeness = torch.bmm(asked, neighbours(self.key).transpose(1, 2)) * self.architecture.latent**-0.5
+        weights = (likeness.unflatten(0, queries.shape[:2]) + window[:, None]).softmax(-1).to(queries.dtype)
+        return torch.bmm(weights.flatten(0, 1), neighbours(self.value)).unflatten(0, queries.shape[:2])
 
     def _mlp(self, given: Tensor) -> Tensor:
         first, again = given.chunk(2, -1)
@@ -240,7 +291,34 @@ class VolumetricNetwork(nn.Module):
         return self.last(x)[..., 0]
 
 
+def at_once(device: torch.device) -> int:
+    """Queries that are decoded together."""
+    return QUERIES_AT_ONCE if device.type == "cpu" else QUERIES_AT_ONCE_ON_GPU
+
+
+def between_slices(slices: Tensor) -> Tensor:
+    """Which of fractional slice numbers do not lie on a slice."""
+    return torch.nonzero((slices - slices.round()).abs() > ON_A_SLICE)[:, 0]
+
+
+def lower_slices(slices: Tensor, depth: int) -> Tensor:
+    """The slice below each fractional slice number, such that there is one above, too."""
+    return torch.floor(slices).long().clamp(0, max(depth - 2, 0))
+
+
+def columns(codes: Tensor, below: Tensor) -> Tensor:
+    """The slices :data:`COLUMN` around those that lie below (m,) (counted through all blocks), (m, 4, h, w, latent + 1).
+
+    Beyond the ends of a block, its outermost slices are repeated.
+    """
+    depth = codes.shape[1]
+    first = below // depth * depth
+    around = (below - first)[:, None] + torch.tensor(COLUMN, device=below.device)
+    chosen = first[:, None] + around.clamp(0, depth - 1)
+    return codes.flatten(0, 1).index_select(0, chosen.flatten()).unflatten(0, chosen.shape)
+
+
 def mixed(low: Tensor, high: Tensor, part: Tensor) -> Tensor:
-    """Codes (h, w, latent) of two slices, interpolated linearly at parts (m,) of the way; (h · w, m, latent)."""
-    weights = part.to(low.dtype)[:, None]
-    return torch.lerp(low.flatten(0, 1)[:, None], high.flatten(0, 1)[:, None], weights)
+    """Codes (g, p, latent) of two slices, interpolated linearly at parts (g, q) of the way; (g, p, q, latent)."""
+    weights = part.to(low.dtype)[:, None, :, None]
+    return torch.lerp(low[:, :, None], high[:, :, None], weights)
