@@ -11,6 +11,7 @@ from tinynetworks import DATA, QUICK, TRAINED, blobs, small, training
 
 from INRSuperResolutionLib import InputError, write
 from INRSuperResolutionLib.intensity import Scaling
+from INRSuperResolutionLib.training import command
 from INRSuperResolutionLib.training.data import DataSettings, SliceSet, cut, make_example
 from INRSuperResolutionLib.training.denoise import DENOISERS
 from INRSuperResolutionLib.training.loop import TrainingSettings
@@ -123,6 +124,13 @@ def test_workers_draw_the_same_examples(tmp_path):
         assert torch.equal(tensor, helped.network.state_dict()[name]), name
 
 
+def test_a_gpu_gets_workers(monkeypatch):
+    monkeypatch.setattr(command, "usable_cores", lambda: 16)
+    assert [command.usual_workers(d) for d in ("cpu", "cuda")] == [0, 8]
+    monkeypatch.setattr(command, "usable_cores", lambda: 1)
+    assert command.usual_workers("cuda") == 0
+
+
 def test_resume_refuses_what_does_not_fit(tmp_path):
     with pytest.raises(InputError, match="no checkpoint"):
         training("nexpr", tmp_path, resume=True)
@@ -192,6 +200,7 @@ def test_command_line_refuses_bad_input(inrsr, tmp_path):
         (("seco", volume, "--output", out), "seco"),
         (("nexpr", volume, "--output", tmp_path / "w.pth"), ".safetensors"),
         (("nexpr", volume, "--output", out, "--steps", -3), "-3"),
+        (("nexpr", volume, "--output", out, "--workers", -2), "-2"),
         (("nexpr", volume, "--output", out, "--validate", volume), "other.nii.gz"),
         (("nexpr", volume, "--output", out, "--set", "depth=3"), "depth"),
         (("nexpr", tmp_path / "none.nii.gz", "--output", out), "none.nii.gz"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import multiprocessing
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from ..device import usable_cores
 from ..errors import InputError
 from ..job import DEVICES
 from ..methods.base import changed
@@ -18,6 +20,7 @@ from ..methods.networks import ARCHITECTURES
 from ..progress import Event, Progress
 
 SECONDS_BETWEEN_LINES = 20.0
+MOST_WORKERS = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=0,
         metavar="N",
-        help="processes that draw examples ahead, for a GPU (default: none)",
+        help="processes that draw examples ahead (default: none, but up to 8 for a GPU)",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="no lines on the way")
@@ -65,7 +67,7 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise InputError(f"--{name} {value:g} is not positive", "Give a number above 0")
-    if options.workers < 0:
+    if options.workers is not None and options.workers < 0:
         raise InputError(f"--workers {options.workers} is negative", "Give 0 for none, or more")
     both = {str(Path(v).resolve()) for v in options.volumes} & {str(Path(v).resolve()) for v in options.validate}
     if both:
@@ -110,13 +112,19 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
         start=options.start,
         half=options.half,
         device=device,
-        workers=options.workers,
+        workers=usual_workers(device) if options.workers is None else options.workers,
         seed=options.seed,
         progress=Progress(None if options.quiet else Lines()),
     )
     told = training.run()
     if training.team.rank == 0:
         print(json.dumps({k: told[k] for k in ("method", "step", "seconds", "parameters", "last")}))
+
+
+def usual_workers(device: str) -> int:
+    """Processes that draw examples ahead: a GPU learns faster than one process draws, where a CPU has nothing to spare."""
+    forks = "fork" in multiprocessing.get_all_start_methods()
+    return min(MOST_WORKERS, usable_cores() - 1) if device == "cuda" and forks else 0
 
 
 class Lines:
