@@ -15,6 +15,7 @@ from tinynetworks import BLOCKS, VOLUMETRIC, blobs, random_weights, small, train
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import InputError, Volume, write
+from INRSuperResolutionLib.errors import Cancelled
 from INRSuperResolutionLib.intensity import Scaling
 from INRSuperResolutionLib.interpolate import resample
 from INRSuperResolutionLib.methods.cycleinr import representation
@@ -378,6 +379,11 @@ def test_weights_are_chosen_that_bring_back_what_is_left_out(two_weights, slices
     assert best_weights(two_weights[1:], volume, "cpu", None).name == "cycleinr-mr-x"
     made = inrsr.fit("cycleinr", [volume])
     assert [w["name"] for w in made.provenance["weights_of_inputs"]] == ["cycleinr"]
+
+
+def test_the_choice_of_weights_can_be_cancelled(two_weights):
+    with pytest.raises(Cancelled):
+        best_weights(two_weights, blobs((40, 44, 8)), "cpu", None, Progress(is_cancelled=lambda: True))
 
 
 def test_each_volume_has_its_own_weights(two_weights, tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...forward_model import SliceProfile
 from ...intensity import foreground
+from ...progress import SILENT, Progress
 from ...volume import Volume
 from ...weights import Weights
 from .representation import SlicedScan, VolumetricRepresentation
@@ -66,7 +67,9 @@ class Known:
         return self.error(None, "cpu")
 
 
-def best_weights(candidates: Sequence[Weights], volume: Volume, device: str, axis: int | None) -> Weights:
+def best_weights(
+    candidates: Sequence[Weights], volume: Volume, device: str, axis: int | None, progress: Progress = SILENT
+) -> Weights:
     """Those of several weights that bring back left-out slices, and left-out rows within slices, best.
 
     The slices show how sharp the volume is across them, but only at twice the distance that they are needed for; the
@@ -76,7 +79,10 @@ def best_weights(candidates: Sequence[Weights], volume: Volume, device: str, axi
         return candidates[0]
     whole = SlicedScan(volume, SliceProfile("none"), None, axis)
     tests = [known_slices(whole), known_rows(whole)]
-    gains = [sum(gain(known, weights, device) or 0.0 for known in tests) for weights in candidates]
+    gains = []
+    for weights in candidates:
+        progress.raise_if_cancelled()
+        gains.append(sum(gain(known, weights, device) or 0.0 for known in tests))
     return candidates[int(np.argmax(gains))]
 
 

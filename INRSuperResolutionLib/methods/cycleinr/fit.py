@@ -76,7 +76,7 @@ def weights_of_each(
     start = None
     if settings.weights in (AUTO, SELF):
         known = [load_weights(name, method) for name in candidates(method, volumes)]
-        found = [best_weights(known, v, context.device, axis) for v in volumes]
+        found = [best_weights(known, v, context.device, axis, context.progress) for v in volumes]
         if settings.weights == AUTO:
             return found
         start = found[0].name if len({w.name for w in found}) == 1 else None
