@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,6 +127,44 @@ def test_workers_draw_the_same_examples(tmp_path):
     helped.run()
     for name, tensor in alone.network.state_dict().items():
         assert torch.equal(tensor, helped.network.state_dict()[name]), name
+
+
+KILLED = """
+import dataclasses, multiprocessing, os, pathlib, signal, sys
+from tinynetworks import QUICK, training
+from INRSuperResolutionLib.progress import Progress
+
+def end(event):
+    if event["event"] == "progress" and event["stage"] == "fit" and event["fraction"] > 0:
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+settings = dataclasses.replace(QUICK, batch=16)
+training("nexpr", pathlib.Path(sys.argv[1]), settings=settings, steps=1000, workers=1, progress=Progress(end)).run()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_workers_end_with_a_killed_training(tmp_path):
+    """Also the one that waits until its examples are taken: they are more than a pipe holds."""
+    folder = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, tmp_path], capture_output=True, text=True, env=environment, timeout=120
+    )
+    (worker,) = map(int, done.stdout.split())
+    until = time.monotonic() + 30
+    while is_running(worker) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not is_running(worker)
+
+
+def is_running(process: int) -> bool:
+    """And not only left to be reaped."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_gpu_gets_workers(monkeypatch):

@@ -13,6 +13,7 @@ import math
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from .lessons import BlockLessons, Lessons, SliceLessons
 LARGEST_GRADIENT = 1.0
 # steps without a finite gradient are left out; after so many in a row, there is nothing to save
 MOST_LOST = 20
+# of a worker, whether the training still runs
+SECONDS_BETWEEN_LOOKS = 1.0
 # the generators of the validation examples must differ from those of any step
 VALIDATION = 1 << 40
 
@@ -116,6 +119,18 @@ class Examples(Dataset[Any]):
     def __getitem__(self, number: int) -> Any:
         """One example."""
         return self.lessons.draw(self.drawn_from, np.random.default_rng([self.seed, number, self.rank]))
+
+
+def end_with_parent(_: int) -> None:
+    """Let this worker end when the training does, however that is: one that hands over an example would wait for ever."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class Training:
@@ -305,6 +320,7 @@ class Training:
                 collate_fn=list,
                 num_workers=self.workers,
                 multiprocessing_context="fork" if self.workers else None,
+                worker_init_fn=end_with_parent,
             )
         )
 
