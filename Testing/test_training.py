@@ -19,7 +19,7 @@ from INRSuperResolutionLib.intensity import Scaling
 from INRSuperResolutionLib.training import command
 from INRSuperResolutionLib.training.data import DataSettings, SliceSet, cut, make_example
 from INRSuperResolutionLib.training.denoise import DENOISERS
-from INRSuperResolutionLib.training.loop import TrainingSettings
+from INRSuperResolutionLib.training.loop import Team, TrainingSettings
 
 
 @pytest.mark.parametrize("kind", ["kspace", "area", "profile"])
@@ -172,6 +172,18 @@ def test_a_gpu_gets_workers(monkeypatch):
     assert [command.usual_workers(d) for d in ("cpu", "cuda")] == [0, 8]
     monkeypatch.setattr(command, "usable_cores", lambda: 1)
     assert command.usual_workers("cuda") == 0
+
+
+def test_each_process_of_several_has_its_own_gpu(monkeypatch):
+    called = []
+    monkeypatch.setattr(torch.cuda, "set_device", called.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", called.append)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 5)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 8)
+    for name, value in {"WORLD_SIZE": "8", "RANK": "5", "LOCAL_RANK": "1"}.items():
+        monkeypatch.setenv(name, value)
+    assert Team.join("cuda") == Team(5, 8)
+    assert called == [1, "nccl"]
 
 
 def test_resume_refuses_what_does_not_fit(tmp_path):

@@ -98,8 +98,10 @@ class Team:
         """Meet the others, if there are any."""
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls()
+        if device == "cuda":
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))  # each its own; all would take the first one
         if not distributed.is_initialized():
-            distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+            distributed.init_process_group("nccl" if device == "cuda" else "gloo")
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def average(self, tensors: Sequence[Tensor]) -> None:
