@@ -170,6 +170,8 @@ def is_running(process: int) -> bool:
 def test_a_gpu_gets_workers(monkeypatch):
     monkeypatch.setattr(command, "usable_cores", lambda: 16)
     assert [command.usual_workers(d) for d in ("cpu", "cuda")] == [0, 8]
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert command.usual_workers("cuda") == 3
     monkeypatch.setattr(command, "usable_cores", lambda: 1)
     assert command.usual_workers("cuda") == 0
 

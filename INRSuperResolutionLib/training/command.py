@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
+import os
 import sys
 import time
 from pathlib import Path
@@ -124,7 +125,8 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
 def usual_workers(device: str) -> int:
     """Processes that draw examples ahead: a GPU learns faster than one process draws, where a CPU has nothing to spare."""
     forks = "fork" in multiprocessing.get_all_start_methods()
-    return min(MOST_WORKERS, usable_cores() - 1) if device == "cuda" and forks else 0
+    cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes share them
+    return max(0, min(MOST_WORKERS, cores - 1)) if device == "cuda" and forks else 0
 
 
 class Lines:
