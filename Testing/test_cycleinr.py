@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import json
@@ -18,7 +19,7 @@ from INRSuperResolutionLib import InputError, Volume, write
 from INRSuperResolutionLib.errors import Cancelled
 from INRSuperResolutionLib.intensity import Scaling
 from INRSuperResolutionLib.interpolate import resample
-from INRSuperResolutionLib.methods.cycleinr import representation
+from INRSuperResolutionLib.methods.cycleinr import choice, representation
 from INRSuperResolutionLib.methods.cycleinr.choice import best_weights
 from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
 from INRSuperResolutionLib.progress import Progress
@@ -379,6 +380,14 @@ def test_weights_are_chosen_that_bring_back_what_is_left_out(two_weights, slices
     assert best_weights(two_weights[1:], volume, "cpu", None).name == "cycleinr-mr-x"
     made = inrsr.fit("cycleinr", [volume])
     assert [w["name"] for w in made.provenance["weights_of_inputs"]] == ["cycleinr"]
+
+
+def test_weights_are_compared_also_where_slices_are_too_far_apart_to_judge_one(two_weights, monkeypatch):
+    monkeypatch.setattr(choice, "known_rows", lambda whole: choice.Known([], 2, 1.0))
+    known = [dataclasses.replace(w, training={"data": {"highest_scale": 5.0}}) for w in two_weights[::-1]]
+    volume = blobs((40, 44, 12))  # slices 4 pixels apart: left out, they are 8
+    assert choice.gain_without_slices(volume, known[0], "cpu") is None
+    assert best_weights(known, volume, "cpu", None).name == "cycleinr"
 
 
 def test_the_choice_of_weights_can_be_cancelled(two_weights):

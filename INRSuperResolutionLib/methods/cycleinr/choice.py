@@ -23,8 +23,10 @@ CHECKED_SLICES = 40
 CHECKED_PLANES = 6
 # fewer slices, or rows, cannot be left out and brought back
 FEWEST_SLICES = 5
-# slices this much further apart than in the training say nothing about the network
+# slices this much further apart than in the training say nothing about how a network does where they are nearer …
 TOO_FAR = 1.4
+# … but up to here, which of several networks does best is the same
+TOO_FAR_TO_COMPARE = 2.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def best_weights(
     gains = []
     for weights in candidates:
         progress.raise_if_cancelled()
-        gains.append(sum(gain(known, weights, device) or 0.0 for known in tests))
+        gains.append(sum(gain(known, weights, device, TOO_FAR_TO_COMPARE) or 0.0 for known in tests))
     return candidates[int(np.argmax(gains))]
 
 
@@ -121,13 +123,13 @@ def _middle(whole: SlicedScan) -> tuple[slice, slice, slice]:
     return box[0], box[1], box[2]
 
 
-def gain(known: Known, weights: Weights, device: str) -> float | None:
+def gain(known: Known, weights: Weights, device: str, too_far: float = TOO_FAR) -> float | None:
     """How much better (dB) than a spline the network brings back slices that are left out.
 
-    None where there are too few, too far apart for the network, or all of one value.
+    None where there are too few, `too_far` times as far apart as in its training, or all of one value.
     """
     highest = weights.training.get("data", {}).get("highest_scale", math.inf)
-    if not known.usable or known.distance > TOO_FAR * highest:
+    if not known.usable or known.distance > too_far * highest:
         return None
     errors = known.error(weights, device), known.error_of_spline
     return 10 * math.log10(errors[1] / errors[0]) if min(errors) > 0 else None
