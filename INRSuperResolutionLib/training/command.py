@@ -85,6 +85,7 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
 
     if options.threads:
         torch.set_num_threads(options.threads)
+    torch.backends.cudnn.benchmark = True  # all batches are of one shape
     architecture = presets[options.preset]
     volumetric = isinstance(architecture, VolumetricArchitecture)
     cycle = 1.0 if options.method == "cycleinr" else 0.0

@@ -184,8 +184,6 @@ class Training:
         self.steps, self.minutes, self.half, self.progress = steps, minutes, half, progress
         self.workers = workers
         self.team = Team.join(device)
-        # all batches are of one shape
-        torch.backends.cudnn.benchmark = True
         torch.manual_seed(seed)
         network = make_network(architecture)
         self.network = network.to(device, memory_format=network.memory_format)  # type: ignore[call-overload]
