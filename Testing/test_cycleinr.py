@@ -371,15 +371,22 @@ def two_weights(tmp_path, monkeypatch):
     return [load_weights(name, "cycleinr") for name in sums]
 
 
-@pytest.mark.parametrize("slices", [12, 2])
-def test_weights_are_chosen_that_bring_back_what_is_left_out(two_weights, slices):
-    """Also where there are too few slices: rows can be left out of each."""
-    volume = blobs((40, 44, slices))
+def test_weights_are_chosen_that_bring_back_what_is_left_out(two_weights):
+    volume = blobs((40, 44, 12))
     for known in (two_weights, two_weights[::-1]):
         assert best_weights(known, volume, "cpu", None).name == "cycleinr"
     assert best_weights(two_weights[1:], volume, "cpu", None).name == "cycleinr-mr-x"
     made = inrsr.fit("cycleinr", [volume])
     assert [w["name"] for w in made.provenance["weights_of_inputs"]] == ["cycleinr"]
+
+
+@pytest.mark.parametrize("shape, thick", [((40, 44, 2), 4), ((40, 44, 12), 11)])
+def test_the_most_general_weights_are_taken_where_slices_cannot_be_left_out(two_weights, shape, thick):
+    """Too few of them, or too far apart: rows alone do not tell how the volume was sliced."""
+    known = [dataclasses.replace(w, training={"data": {"highest_scale": 10.0}}) for w in two_weights]
+    volume = blobs(shape).replace(affine=np.diag([1, 1, thick, 1.0]))
+    for order in (known, known[::-1]):
+        assert best_weights(order, volume, "cpu", None) is order[0]
 
 
 def test_weights_are_compared_also_where_slices_are_too_far_apart_to_judge_one(two_weights, monkeypatch):

@@ -75,16 +75,21 @@ def best_weights(
     """Those of several weights that bring back left-out slices, and left-out rows within slices, best.
 
     The slices show how sharp the volume is across them, but only at twice the distance that they are needed for; the
-    rows show the contrast at just this distance. Gains over the spline (dB) are added.
+    rows show the contrast at just this distance. Gains over the spline (dB) are added. Where slices cannot be left out,
+    the first of the weights is taken: rows alone do not tell how the volume was sliced. (Weights that were best on the
+    rows of a FLAIR in thick slices, but had learned from a 3D scan, drew lines between its slices.)
     """
     if len(candidates) == 1:
         return candidates[0]
     whole = SlicedScan(volume, SliceProfile("none"), None, axis)
-    tests = [known_slices(whole), known_rows(whole)]
+    slices, rows = known_slices(whole), known_rows(whole)
     gains = []
     for weights in candidates:
         progress.raise_if_cancelled()
-        gains.append(sum(gain(known, weights, device, TOO_FAR_TO_COMPARE) or 0.0 for known in tests))
+        along = gain(slices, weights, device, TOO_FAR_TO_COMPARE)
+        if along is None:
+            return candidates[0]
+        gains.append(along + (gain(rows, weights, device, TOO_FAR_TO_COMPARE) or 0.0))
     return candidates[int(np.argmax(gains))]
 
 
