@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 
 
@@ -13,6 +14,11 @@ def has_bfloat16(device: str) -> bool:
         supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
         return bool(supported and torch.backends.mkldnn.is_available() and supported())
     return device == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def can_fork() -> bool:
+    """Whether processes can start as copies of this one, with all that it holds."""
+    return "fork" in multiprocessing.get_all_start_methods()
 
 
 def usable_cores() -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import multiprocessing
 import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from ..device import usable_cores
+from ..device import can_fork, usable_cores
 from ..errors import InputError
 from ..job import DEVICES
 from ..methods.base import changed
@@ -125,9 +124,8 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
 
 def usual_workers(device: str) -> int:
     """Processes that draw examples ahead: a GPU learns faster than one process draws, where a CPU has nothing to spare."""
-    forks = "fork" in multiprocessing.get_all_start_methods()
     cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's processes share them
-    return max(0, min(MOST_WORKERS, cores - 1)) if device == "cuda" and forks else 0
+    return max(0, min(MOST_WORKERS, cores - 1)) if device == "cuda" and can_fork() else 0
 
 
 class Lines:

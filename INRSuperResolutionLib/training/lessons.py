@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 # the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
 RANGE = 5.0
-
-# pixels at the edge of a block of codes that nothing is decoded from
-CUT = MARGIN - REACH
 
 SetT = TypeVar("SetT")
 ExampleT = TypeVar("ExampleT")
@@ -139,7 +137,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         """L1 (or L2) of the fine slices + λ · cycle loss (Fang et al., Eq. 9); the cycle is run for one example."""
         codes = self._encode(examples)
         sizes = [len(e.positions) for e in examples]
-        pairs = zip(self._restore_all(codes, examples).split(sizes), self._inner_of(examples, "target").split(sizes))
+        pairs = zip(self._restore(codes, examples).split(sizes), self._inner_of(examples, "target").split(sizes))
         total = torch.stack([self._distance(*pair) for pair in pairs]).mean()
         points = [n for n, e in enumerate(examples) if e.thickness == 0]
         if self.settings.cycle_weight and points:
@@ -149,7 +147,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
     def errors(self, example: BlockExample) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Lessons`."""
         with torch.no_grad():
-            found = self._restore_all(self._encode([example]), [example])
+            found = self._restore(self._encode([example]), [example])
         target = inner(example.target)
         return inner(example.base) - target, found.cpu().numpy() - target
 
@@ -158,13 +156,14 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         with self.autocast():
             return self.network.encode(self._here(np.stack([e.voxels for e in examples])), told)
 
-    def _restore_all(self, codes: Tensor, examples: Sequence[BlockExample]) -> Tensor:
+    def _restore(self, codes: Tensor, examples: Sequence[BlockExample]) -> Tensor:
         """The fine slices of all examples, one after the other, without the edge of the blocks."""
         numbers = np.repeat(np.arange(len(examples)), [len(e.positions) for e in examples])
         positions = np.concatenate([e.positions for e in examples])
+        cut = MARGIN - REACH
         with self.autocast():
             found = self.network.decode_each(
-                codes[:, :, CUT:-CUT, CUT:-CUT],
+                codes[:, :, cut:-cut, cut:-cut],
                 self._here(numbers),
                 self._here(positions),
                 [Told(e.ratio, e.thickness) for e in examples],
@@ -173,14 +172,6 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
 
     def _inner_of(self, examples: Sequence[BlockExample], name: str) -> Tensor:
         return self._here(np.concatenate([inner(getattr(e, name)) for e in examples]))
-
-    def _restore(self, code: Tensor, example: BlockExample, positions: np.ndarray, base: np.ndarray) -> Tensor:
-        """Slices at `positions`, without the edge of the block."""
-        with self.autocast():
-            found = self.network.decode(
-                code[:, CUT:-CUT, CUT:-CUT], self._here(positions), Told(example.ratio, example.thickness)
-            )
-        return self._here(inner(base)) + found
 
     def _cycle(self, example: BlockExample, code: Tensor) -> Tensor:
         """Fine slices are made, encoded, and the given slices found again between them (Fang et al., Eq. 6 and 7).
@@ -193,7 +184,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         start = (count - count // factor) // 2 - 1
         fine = start + (np.arange(count) + 0.5) / factor
         base = np.tensordot(spline_weights(fine, count, 0.0), example.voxels, 1)
-        made = self._restore(code, example, fine.astype(np.float32), base)
+        made = self._restore(code[None], [replace(example, positions=fine.astype(np.float32), base=base)])
         told = Told(example.ratio / factor, 0.0)
         with self.autocast():
             codes = self.network.encode(made[None], [told])[0]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import multiprocessing
 import os
 import tempfile
 import threading
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset
 
+from ..device import can_fork
 from ..errors import InputError
 from ..methods.encoder import parameters_of
 from ..methods.networks import Architecture, make_network
@@ -176,7 +176,7 @@ class Training:
         seed: int = 0,
         progress: Progress = SILENT,
     ) -> None:
-        if workers and "fork" not in multiprocessing.get_all_start_methods():
+        if workers and not can_fork():
             raise InputError(f"{workers} workers cannot be started: this system does not fork", "Train without workers")
         self.method, self.architecture, self.output = method, architecture, output
         self.settings, self.data, self.device, self.seed = settings, data, device, seed

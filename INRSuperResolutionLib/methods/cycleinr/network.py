@@ -168,7 +168,7 @@ class VolumetricNetwork(nn.Module):
         rows = max(1, at_once(codes.device) // codes.shape[2])
         height, width = (n - 2 * REACH for n in codes.shape[1:3])
         found = torch.zeros(len(slices), height, width, device=codes.device)
-        between = between_slices(slices)
+        between = torch.nonzero((slices - slices.round()).abs() > ON_A_SLICE)[:, 0]
         if len(between) == 0:
             return found
         strips = [
@@ -216,8 +216,7 @@ class VolumetricNetwork(nn.Module):
             )
             for part in (slice(start, start + together) for start in range(0, len(slices), together))
         ]
-        inside = torch.zeros(len(slices), device=codes.device).index_fill(0, between_slices(slices), 1.0)
-        return torch.cat(found)[:, 0] * inside[:, None, None]
+        return torch.cat(found)[:, 0]
 
     def _between(self, column: Tensor, part: Tensor, told: Sequence[Told]) -> Tensor:
         """Residuals between two slices each.
@@ -294,11 +293,6 @@ class VolumetricNetwork(nn.Module):
 def at_once(device: torch.device) -> int:
     """Queries that are decoded together."""
     return QUERIES_AT_ONCE if device.type == "cpu" else QUERIES_AT_ONCE_ON_GPU
-
-
-def between_slices(slices: Tensor) -> Tensor:
-    """Which of fractional slice numbers do not lie on a slice."""
-    return torch.nonzero((slices - slices.round()).abs() > ON_A_SLICE)[:, 0]
 
 
 def lower_slices(slices: Tensor, depth: int) -> Tensor:
