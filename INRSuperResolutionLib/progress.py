@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .errors import Cancelled
-from .volume import Volume
 
 Event = dict[str, object]
 # the usual share of each stage in the whole run, to foresee the remaining time
@@ -99,16 +98,14 @@ class Progress:
         """Tell the user something that does not stop the run."""
         self._emit({"event": "warning", "message": message})
 
-    def preview(self, make: Callable[[], Volume]) -> None:
-        """Write a preview made by `make`, unless that would take too much of the run's time."""
+    def preview(self, write: Callable[[Path], None]) -> None:
+        """Let `write` make a preview and save it where it is told, unless that would take too much of the run's time."""
         now = time.perf_counter()
         if self._preview_folder is None or now < self._next_preview:
             return
-        from .volume_io import write
-
         self._previews += 1
         path = self._preview_folder / f"preview-{self._previews}.nii"  # uncompressed: a viewer must not wait for it
-        write(make(), path)
+        write(path)
         self._emit({"event": "preview", "path": str(path)})
         cost = time.perf_counter() - now
         self._next_preview = time.perf_counter() + max(1.0, cost / PREVIEW_COST)

@@ -428,7 +428,7 @@ def test_every_method_can_be_shown(slicer, panel):
 def test_an_unknown_duration_is_not_told(slicer, panel, monkeypatch):
     from INRSuperResolutionModule import foresight
 
-    from INRSuperResolutionLib.estimate import Estimate
+    from INRSuperResolutionLib.jobs.estimate import Estimate
 
     monkeypatch.setattr(foresight, "estimate", lambda *_: Estimate(None, 2 << 30))
     small_volume(slicer)

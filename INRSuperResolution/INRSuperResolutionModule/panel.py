@@ -21,8 +21,8 @@ from .settingsform import SettingsForm
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.estimate import Estimate  # noqa: E402
-from INRSuperResolutionLib.job import DEVICES, PROFILE_CHOICES  # noqa: E402
+from INRSuperResolutionLib.jobs.estimate import Estimate  # noqa: E402
+from INRSuperResolutionLib.jobs.job import DEVICES, PROFILE_CHOICES  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
 STAGES = {

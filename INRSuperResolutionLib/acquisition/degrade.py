@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
+from ..image.grid import Grid, as_triple
+from ..image.interpolate import resample
+from ..image.volume import Volume
 from .forward_model import SliceProfile, observe
-from .grid import Grid, as_triple
-from .interpolate import resample
-from .volume import Volume
 
 KINDS = ("kspace", "area", "interval", "profile")
 

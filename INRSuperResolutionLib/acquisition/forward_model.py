@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from .errors import InputError
-from .grid import Grid
-from .interpolate import Sampler, basis_matrix, cubic_prefilter
-from .volume import Volume
+from ..errors import InputError
+from ..image.grid import Grid
+from ..image.interpolate import Sampler, basis_matrix, cubic_prefilter
+from ..image.volume import Volume
 
 PROFILES = ("none", "boxcar", "gaussian")
 # samples across one slice when averaging over it; odd, so that one lies at the centre

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .errors import MissingError
+from ..errors import MissingError
 
 # slices with less of the patient than this part of their area are not looked at
 FULL_ENOUGH = 0.1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..image.volume import Volume
 from .forward_model import SliceProfile
-from .volume import Volume
 
 # a volume whose slices are this much thicker than its pixels was acquired slice by slice
 THICK_RATIO = 1.5

@@ -11,20 +11,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ..device import can_fork, usable_cores
+from ..device import DEVICES, can_fork, resolve_device, usable_cores
 from ..errors import InputError
-from ..job import DEVICES
 from ..methods.base import changed
 from ..methods.cycleinr.settings import VolumetricArchitecture
-from ..methods.networks import ARCHITECTURES
+from ..methods.pretrained.networks import ARCHITECTURES
 from ..progress import Event, Progress
+from .arguments import Commands, add_debug, changes_of
 
 SECONDS_BETWEEN_LINES = 20.0
 MOST_WORKERS = 8
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``inrsr train``."""
+def add(commands: Commands) -> None:
+    """The command and its arguments."""
+    parser = commands.add_parser("train", help="train the weights of a method that needs them")
     parser.add_argument("method", metavar="METHOD", help=", ".join(ARCHITECTURES))
     parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from; never what is tested on")
     parser.add_argument("--output", required=True, metavar="WEIGHTS.safetensors")
@@ -49,6 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quiet", action="store_true", help="no lines on the way")
+    add_debug(parser)
+    parser.set_defaults(run=lambda options: run_train(options, changes_of(options.set)))
 
 
 def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
@@ -73,14 +76,13 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     if both:
         raise InputError(f"{both.pop()} is trained and validated on", "Keep them apart")
 
-    from ..run import resolve_device
-
     device = resolve_device(options.device)
     import torch
 
-    from .blocks import BlockSettings
-    from .data import DataSettings
-    from .loop import Training, TrainingSettings
+    from ..training.blocks import BlockSettings
+    from ..training.data import DataSettings
+    from ..training.loop import Training
+    from ..training.settings import TrainingSettings
 
     if options.threads:
         torch.set_num_threads(options.threads)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 from skimage.metrics import structural_similarity
 
-from .degrade import degrade
-from .forward_model import SliceProfile, coarse_axes, observe
-from .grid import Grid
-from .intensity import foreground, robust_range, without_signal
-from .interpolate import axis_map, index_coordinates, resample
-from .volume import Volume
+from ..acquisition.degrade import degrade
+from ..acquisition.forward_model import SliceProfile, coarse_axes, observe
+from ..image.grid import Grid
+from ..image.intensity import foreground, robust_range, without_signal
+from ..image.interpolate import axis_map, index_coordinates, resample
+from ..image.volume import Volume
 
 MI_BINS = 32
 # a result that is less than this times finer than the input does not hold the k-space that the input lacks
@@ -133,7 +133,7 @@ def kspace_consistency(result: Volume, source: Volume) -> float | None:
     what its magnitude folds counts as a difference. Across the slices it is sampled as it is. None also where
     the result is no finer than the input: then its samples do not tell what lies between them.
     """
-    from .methods.zero_filling import ZeroFilling, slice_axis
+    from ..methods.plain.zero_filling import ZeroFilling, slice_axis
 
     grid = Grid(result.shape, result.affine)
     use = foreground(source.data) & _covered(grid, source)

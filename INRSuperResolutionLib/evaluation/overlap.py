@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import InputError
-from .volume import Volume
-from .volume_io import read, to_sitk, write
+from ..errors import InputError
+from ..image.files import read, write
+from ..image.itk import to_sitk
+from ..image.volume import Volume
 
 
 def label_agreement(result: Volume, reference: Volume, tolerance: float) -> dict[int, dict[str, float]]:

@@ -2,7 +2,7 @@
 
 World convention of the whole library: **RAS millimetres** (as NIfTI and Slicer), float64. An index
 ``(i, j, k)`` is the centre of a voxel; ``affine`` takes it to the world. Files in LPS (ITK, DICOM)
-are turned once, in :mod:`volume_io`.
+are turned once, in :mod:`itk`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from .errors import InputError
-
-if TYPE_CHECKING:
-    from .volume import Volume
+from ..errors import InputError
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
@@ -43,6 +40,14 @@ def count_centres(extent: float) -> int:
     voxels become 12, 12.05 become 12.
     """
     return max(1, math.ceil(extent - 0.5 - 1e-6))
+
+
+class HasGrid(Protocol):
+    """What has a grid: a volume, or what is remembered of one."""
+
+    @property
+    def grid(self) -> Grid:
+        """Its grid."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +80,7 @@ class Grid:
             raise InputError(f"a grid of shape {self.shape} has no voxels")
 
     @classmethod
-    def like(cls, other: Grid | Volume) -> Grid:
+    def like(cls, other: Grid | HasGrid) -> Grid:
         """The grid of a volume; for slices at uneven positions, the even grid over the same extent."""
         return other if isinstance(other, Grid) else other.grid
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from skimage.filters import threshold_multiotsu
 
-from .errors import InputError
+from ..errors import InputError
 from .grid import Grid
 from .interpolate import axis_map, index_coordinates, resample
 from .volume import Volume

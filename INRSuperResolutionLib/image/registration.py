@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import SimpleITK as sitk
 
-from .errors import InputError
+from ..errors import InputError
+from ..progress import SILENT, Progress
 from .interpolate import resample
-from .progress import SILENT, Progress
+from .itk import RAS_FROM_LPS, to_sitk
 from .volume import Volume
-from .volume_io import RAS_FROM_LPS, to_sitk
 
 SHRINK = (4, 2, 1)
 SMOOTH_MM = (4.0, 2.0, 1.0)

@@ -6,8 +6,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .errors import InputError
+from ..errors import InputError
 from .grid import Grid
+
+
+def three_axes(data: np.ndarray, name: str) -> np.ndarray:
+    """`data` with the axes i, j, k; raises InputError for more axes than a volume has. `name` is for messages."""
+    while data.ndim > 3 and data.shape[-1] == 1:
+        data = data[..., 0]
+    if data.ndim == 2:
+        data = data[..., None]
+    if data.ndim != 3:
+        raise InputError(f"{name} has {data.ndim} axes {data.shape}", "Split it into 3D volumes")
+    return data
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +41,7 @@ class Volume:
         Else None, and a slice is taken to reach half-way to its neighbours.
     dtype
         The type of the file's values; the results of this volume are written in it when its grey
-        levels are fine enough (see :func:`volume_io.output_dtype`).
+        levels are fine enough (see :func:`files.output_dtype`).
     name
         What to call it in messages.
     """

@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import errors
-from .errors import Cancelled, InrsrError, OutOfMemory
+from .. import errors
+from ..errors import Cancelled, InrsrError, OutOfMemory
+from ..progress import Event
 from .job import Job
-from .progress import Event
 from .staging import clear_staging
 
 # what a cancelled worker gets before it is killed; it ends itself after 1 s
@@ -31,7 +31,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 def worker_environment(threads: int | None) -> dict[str, str]:
     """The environment of a worker: this one, UTF-8, the library on the path, the number of threads."""
     environment = dict(os.environ, PYTHONUTF8="1", PYTHONUNBUFFERED="1")
-    library = str(Path(__file__).resolve().parent.parent)
+    library = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(p for p in (library, os.environ.get("PYTHONPATH")) if p)
     if threads is not None:
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))

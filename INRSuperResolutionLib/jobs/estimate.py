@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .device import usable_cores
-from .grid import Grid
-from .methods import METHODS
-from .methods.coordinate.settings import CoordinateSettings
-from .methods.cycleinr.settings import CycleINRSettings
-from .methods.multicontrast.settings import GuidedSettings, InrSettings
-from .methods.nexpr.settings import NExpRSettings
-from .methods.perimage.settings import FieldSettings
+from ..device import usable_cores
+from ..image.grid import Grid
+from ..memory import BYTES_PER_RESULT_VOXEL
+from ..methods import METHODS
+from ..methods.coordinate.settings import CoordinateSettings
+from ..methods.cycleinr.settings import CycleINRSettings
+from ..methods.multicontrast.settings import GuidedSettings, InrSettings
+from ..methods.nexpr.settings import NExpRSettings
+from ..methods.perimage.settings import FieldSettings
 
-# float32 results, their copy while writing, and the scratch of the consistency check (as run.check_memory)
-BYTES_PER_RESULT_VOXEL = 16
 BYTES_PER_INPUT_VOXEL = 24
 BASE_BYTES = {True: 700 << 20, False: 250 << 20}
 # start of the worker with and without torch, seconds

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from .errors import InputError
+from ..device import DEVICES
+from ..errors import InputError
 
 SCHEMA = "inrsr-job/1"
-DEVICES = ("auto", "cpu", "cuda", "mps")
 PROFILE_CHOICES = ("auto", "none", "boxcar", "gaussian")
 
 

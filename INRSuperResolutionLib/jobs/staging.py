@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from .errors import InputError
+from ..errors import InputError
 from .job import Job
 
 

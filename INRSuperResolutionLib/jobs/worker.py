@@ -18,9 +18,9 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from .errors import Cancelled, InputError, InrsrError, OutOfMemory
+from ..errors import Cancelled, InputError, InrsrError, OutOfMemory
+from ..progress import Progress
 from .job import Job
-from .progress import Progress
 from .staging import clear_staging
 
 # how long a run may take to notice a cancel by itself, before the process is ended under it

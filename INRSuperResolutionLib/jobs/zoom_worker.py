@@ -33,7 +33,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from .errors import InputError, InrsrError
+from ..errors import InputError, InrsrError
 from .worker import as_inrsr_error
 
 # coefficients that are shared, at most
@@ -107,7 +107,7 @@ class Server:
         self._token = request["token"]
         self._forget()
         self._folder = Path(request["folder"])
-        from .methods import load_representation
+        from ..methods import load_representation
 
         channel = int(request.get("channel", 0))
         if request["source"].endswith(".inr"):
@@ -121,7 +121,7 @@ class Server:
         if not 0 <= channel < len(made.contrasts):
             raise InputError(f"channel {channel} of {len(made.contrasts)}", "Give one that is there")
         self._channel = channel
-        from .methods.nexpr.representation import ExplicitRepresentation
+        from ..methods.nexpr.representation import ExplicitRepresentation
 
         contrast = made.contrasts[channel]
         if isinstance(made, ExplicitRepresentation):
@@ -133,7 +133,7 @@ class Server:
 
     def _share(self, sliced: Any) -> dict[str, Any]:
         """The files that whoever draws maps into memory, and what else it needs to know."""
-        from .methods.slicewise import PADDING
+        from ..methods.pretrained.slicewise import PADDING
 
         made = self._representation
         np.save(self._folder / "spline.npy", made.spline(self._channel))
@@ -169,7 +169,7 @@ class Server:
         self._tell("encoded", slice=number, slot=slot)
 
     def _draw(self, frame: dict[str, Any]) -> None:
-        from .grid import Grid
+        from ..image.grid import Grid
 
         grid = Grid((*frame["shape"], 1), np.array(frame["affine"]))
         values = self._representation.evaluate(grid, [self._channel])[0, ..., 0]
@@ -185,11 +185,11 @@ def encode_on_demand(path: str, weights: str) -> Any:
 
     Its spline is not made to agree with the input's k-space, which needs all of the slices.
     """
-    from .methods.nexpr.representation import ExplicitRepresentation
-    from .methods.nexpr.settings import NExpRSettings
-    from .methods.slicewise import SlicedVolume
-    from .volume_io import read
-    from .weights import fitting_weights, load_weights
+    from ..image.files import read
+    from ..methods.nexpr.representation import ExplicitRepresentation
+    from ..methods.nexpr.settings import NExpRSettings
+    from ..methods.pretrained.slicewise import SlicedVolume
+    from ..methods.pretrained.weights import fitting_weights, load_weights
 
     volume = read(path)
     sliced = SlicedVolume(volume)
@@ -202,8 +202,8 @@ def encode_on_demand(path: str, weights: str) -> Any:
 
 def channel_of(made: Any, path: str, function: str) -> int:
     """The contrast of an explicit function that was made of the image in a file; raises InputError if none was."""
-    from .methods.nexpr.representation import ExplicitRepresentation
-    from .volume_io import read
+    from ..image.files import read
+    from ..methods.nexpr.representation import ExplicitRepresentation
 
     image = read(path)
     for channel, sliced in enumerate(made.volumes if isinstance(made, ExplicitRepresentation) else []):
@@ -258,7 +258,7 @@ def main() -> None:
     threading.Thread(target=listen, args=(sys.stdin, commands), daemon=True).start()
     import torch
 
-    from .methods.nexpr import representation  # noqa: F401 - slow to import, so before it is asked for
+    from ..methods.nexpr import representation  # noqa: F401 - slow to import, so before it is asked for
 
     # one thread, out of the way of whoever draws
     torch.set_num_threads(1)

@@ -11,8 +11,8 @@ from ..errors import InputError
 from ..representation import Contrast, Representation, read_state
 from . import coordinate, cycleinr, multicontrast, nexpr, perimage
 from .base import FitContext, Method
-from .interpolation import InterpolationSettings, SplineRepresentation, fit_spline
-from .zero_filling import ZeroFillingRepresentation, fit_zero_filling
+from .plain.interpolation import InterpolationSettings, SplineRepresentation, fit_spline
+from .plain.zero_filling import ZeroFillingRepresentation, fit_zero_filling
 
 _PLAIN = {"fast": InterpolationSettings(), "balanced": InterpolationSettings(), "paper": InterpolationSettings()}
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...image.volume import Volume
 from ...representation import Representation
-from ...volume import Volume
 from ..base import FitContext
 from .settings import GuidedSettings, InrSettings
 

@@ -32,13 +32,14 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
+from ...acquisition.forward_model import SliceProfile
 from ...device import has_bfloat16
 from ...errors import InputError
-from ...forward_model import SliceProfile
-from ...grid import Grid
-from ...interpolate import axis_map, basis_matrix, cubic_prefilter, index_coordinates, is_outside, resample
+from ...image.files import write
+from ...image.grid import Grid
+from ...image.interpolate import axis_map, basis_matrix, cubic_prefilter, index_coordinates, is_outside, resample
+from ...image.volume import Volume
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ...volume import Volume
 from ..base import FitContext
 from ..scan import Average, Scan, turned_to
 from .settings import GuidedSettings
@@ -361,7 +362,7 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
             done = max(done, spent)  # the rate falls to 0 in the time there is
         if step % 5 == 0:
             context.progress.update(done, loss=sum(loss for loss, _ in found) / len(found))
-            context.progress.preview(representation.preview)
+            context.progress.preview(lambda path: write(representation.preview(), path))
     context.progress.update(1.0)
     representation.agree_with_samples()
     representation.provenance.update(

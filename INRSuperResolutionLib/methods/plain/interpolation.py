@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..grid import Grid
-from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ..volume import Volume
-from .base import FitContext
+from ...image.grid import Grid
+from ...image.volume import Volume
+from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
+from ..base import FitContext
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SplineRepresentation(Representation):
     kind = "spline"
 
     def __init__(self, volumes: Sequence[Volume], order: int, contrasts: Sequence[Contrast] | None = None) -> None:
-        from ..interpolate import Sampler  # scipy, which a panel does not need to list the methods
+        from ...image.interpolate import Sampler  # scipy, which a panel does not need to list the methods
 
         super().__init__(
             contrasts or [Contrast.of(v) for v in volumes], {"parameters": 0, "steps": 0, "stopped_by": "schedule"}

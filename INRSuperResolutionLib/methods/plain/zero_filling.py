@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..grid import Grid
-from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ..volume import Volume
-from .base import FitContext
+from ...image.grid import Grid
+from ...image.volume import Volume
+from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
+from ..base import FitContext
 from .interpolation import InterpolationSettings
 
 # zero-filled pixels for each acquired one, from which oblique grids are interpolated
@@ -50,7 +50,7 @@ class ZeroFilling:
 
     def __call__(self, grid: Grid) -> np.ndarray:
         """Values at the centres of `grid`, float32, of its shape."""
-        from ..interpolate import apply_along, axis_map, is_identity, is_outside, shrinking_first, weight_matrix
+        from ...image.interpolate import apply_along, axis_map, is_identity, is_outside, shrinking_first, weight_matrix
 
         axes = axis_map(grid, self.volume.affine)
         if axes is None:
@@ -72,7 +72,7 @@ class ZeroFilling:
 
     def _oblique(self, grid: Grid) -> np.ndarray:
         """From a zero-filled volume that is so fine that a spline adds nothing."""
-        from ..interpolate import Sampler, apply_along
+        from ...image.interpolate import Sampler, apply_along
 
         if self._fine is None:
             data, affine = self.volume.data, self.volume.affine.copy()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .base import changed
-from .coordinate.settings import (
+from ..base import changed
+from ..coordinate.settings import (
     LIIF_ARCHITECTURE,
     PAPER_ENCODER,
     PAPER_LIIF,
@@ -14,11 +14,11 @@ from .coordinate.settings import (
     CoordinateArchitecture,
     UpsamplerArchitecture,
 )
-from .cycleinr.settings import ARSSR_ARCHITECTURE, PAPER_ARSSR, PAPER_CYCLEINR, VolumetricArchitecture
-from .nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
+from ..cycleinr.settings import ARSSR_ARCHITECTURE, PAPER_ARSSR, PAPER_CYCLEINR, VolumetricArchitecture
+from ..nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 
 if TYPE_CHECKING:
-    from .cycleinr.network import VolumetricNetwork
+    from ..cycleinr.network import VolumetricNetwork
     from .encoder import SliceNetwork
 
 Architecture = NExpRArchitecture | CoordinateArchitecture | UpsamplerArchitecture | VolumetricArchitecture
@@ -41,14 +41,14 @@ def architecture_of(method: str, values: Mapping[str, Any]) -> Architecture:
 def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork:
     """An untrained network."""
     if isinstance(architecture, VolumetricArchitecture):
-        from .cycleinr.network import VolumetricNetwork
+        from ..cycleinr.network import VolumetricNetwork
 
         return VolumetricNetwork(architecture)
     if isinstance(architecture, NExpRArchitecture):
-        from .nexpr.network import NExpRNetwork
+        from ..nexpr.network import NExpRNetwork
 
         return NExpRNetwork(architecture)
-    from .coordinate.network import CoordinateNetwork, UpsamplerNetwork
+    from ..coordinate.network import CoordinateNetwork, UpsamplerNetwork
 
     if isinstance(architecture, CoordinateArchitecture):
         return CoordinateNetwork(architecture)

@@ -20,17 +20,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..device import has_bfloat16
-from ..grid import Grid
-from ..intensity import Scaling, without_signal
-from ..interpolate import Sampler, axis_map, index_coordinates, is_outside
-from ..progress import SILENT, Progress
-from ..representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ..volume import Volume
-from ..weights import Weights
+from ...device import has_bfloat16
+from ...image.grid import Grid
+from ...image.intensity import Scaling, without_signal
+from ...image.interpolate import Sampler, axis_map, index_coordinates, is_outside
+from ...image.volume import Volume
+from ...progress import SILENT, Progress
+from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
+from ..plain.zero_filling import ZeroFilling, slice_axis
 from .encoder import SliceNetwork
 from .trained_network import load_network
-from .zero_filling import ZeroFilling, slice_axis
+from .weights import Weights
 
 # pixels by which a slice's edge is repeated around it, so that the network does not take it for a border of air
 PADDING = 8

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..degrade import degrade
-from ..errors import InputError
-from ..intensity import foreground, without_signal
-from ..representation import Representation
-from ..volume import Volume
-from ..weights import Weights
-from .base import FitContext
-from .coordinate.settings import CoordinateSettings
-from .nexpr.settings import NExpRSettings
+from ...acquisition.degrade import degrade
+from ...errors import InputError
+from ...image.intensity import foreground, without_signal
+from ...image.volume import Volume
+from ...representation import Representation
+from ..base import FitContext
+from ..coordinate.settings import CoordinateSettings
+from ..nexpr.settings import NExpRSettings
+from ..plain.zero_filling import ZeroFilling
 from .self_training import rest_of_fit, told_of, weights_for
 from .slicewise import SlicedVolume, SlicewiseRepresentation
-from .zero_filling import ZeroFilling
+from .weights import Weights
 
 # slices that are looked at to see whether the network helps
 CHECKED_SLICES = 4
@@ -38,9 +38,7 @@ def fit_trained(
     InputError
         If a slice is smaller than 2 × 2 pixels.
     """
-    from ..training.data import DataSettings
-
-    weights = weights_for(settings.weights, method, volumes, DataSettings, settings.train_seconds, 4, context)
+    weights = weights_for(settings.weights, method, volumes, settings.train_seconds, context)
     sliced = [SlicedVolume(v) for v in volumes]
     for one in sliced:
         if min(one.volume.shape[axis] for axis in one.plane) < 2:
@@ -78,10 +76,10 @@ def represent(
 ) -> SlicewiseRepresentation:
     """The function of these volumes; nothing is encoded yet."""
     if isinstance(settings, NExpRSettings):
-        from .nexpr.representation import ExplicitRepresentation
+        from ..nexpr.representation import ExplicitRepresentation
 
         return ExplicitRepresentation(sliced, weights, device, settings=settings)
-    from .coordinate.representation import DecodedRepresentation
+    from ..coordinate.representation import DecodedRepresentation
 
     return DecodedRepresentation(sliced, weights, device)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..errors import MissingError
-from ..weights import Weights
-from .cycleinr.network import VolumetricNetwork
+from ...errors import MissingError
+from ..cycleinr.network import VolumetricNetwork
 from .encoder import SliceNetwork
 from .networks import architecture_of, make_network
+from .weights import Weights
 
 
 def load_network(weights: Weights) -> SliceNetwork | VolumetricNetwork:

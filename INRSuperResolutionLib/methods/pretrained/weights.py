@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, MissingError
-from .intensity import is_ct
-from .volume import Volume
+from ...errors import InputError, MissingError
+from ...image.intensity import is_ct
+from ...image.volume import Volume
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ ENDING = ".safetensors"
 AUTO = "auto"
 # endings of the names of weights for CT, and beginnings of those for certain contrasts of MR
 FOR_CT, FOR_MR = "-ct", "-mr-"
-FOLDER = Path(__file__).parent / "Resources" / "Weights"
+FOLDER = Path(__file__).parents[2] / "Resources" / "Weights"
 
 
 @dataclass(frozen=True)
