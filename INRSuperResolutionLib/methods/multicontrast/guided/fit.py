@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -13,8 +14,9 @@ from torch import Tensor
 from ....errors import InputError
 from ....interpolate import resample
 from ....volume import Volume
+from ....weights import fitting_weights, load_weights
 from ...base import FitContext
-from ..settings import GuidedSettings
+from ..settings import SELF_SUPERVISED, GuidedSettings, SelfSupervisedSettings
 from .representation import GuidedRepresentation
 from .school import School
 
@@ -29,7 +31,13 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
     """
     started = time.perf_counter()
     torch.manual_seed(context.seed)
+    weights_used = None
+    if isinstance(settings, SelfSupervisedSettings) and settings.weights != "none":
+        weights_used = load_weights(fitting_weights(settings.weights, SELF_SUPERVISED, volumes), SELF_SUPERVISED)
+        settings = dataclasses.replace(settings, **weights_used.architecture)
     representation = GuidedRepresentation(volumes, context.profiles, settings, device=context.device)
+    if weights_used is not None:
+        representation.network.start_from(weights_used.tensors)
     network, targets = representation.network, representation.targets
     schools = []
     for target in targets:
@@ -40,7 +48,7 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
             raise InputError(
                 f"{target.scan.volume.name}: the mask is empty there", "Give a mask that overlaps all inputs"
             )
-        schools.append(School(target, use))
+        schools.append(School(target, use, settings))
         context.progress.update(0.0)
     weights = list(network.parameters())
     optimizer = torch.optim.Adam(weights, lr=settings.learning_rate, betas=(0.9, 0.99))
@@ -52,17 +60,20 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
         loss = (error.square() * weight).sum() / weight.sum().clamp(min=1)
         return float(loss.detach()), torch.autograd.grad(loss, weights, allow_unused=True)
 
-    rngs = [np.random.default_rng([context.seed, channel]) for channel in range(len(schools))]
+    # each crop has a generator of its own, and may be drawn on a core of its own
+    crops = [(channel, n) for channel in range(len(schools)) for n in range(settings.batch)]
+    rngs = [np.random.default_rng([context.seed, channel, *([n] if n else [])]) for channel, n in crops]
     step, done, stopped_by = 0, 0.0, "schedule"
     while step < settings.steps:
         for group in optimizer.param_groups:
             rate = min(1.0, (step + 1) / settings.warmup) * (1 + math.cos(math.pi * done)) / 2
             group["lr"] = settings.learning_rate * rate
-        found = list(representation.threads.map(gradient, range(len(schools)), schools, rngs))
+        channels = [channel for channel, _ in crops]
+        found = list(representation.threads.map(gradient, channels, [schools[c] for c in channels], rngs))
         # summed in the order of the contrasts, so that the same seed gives the same bits
         for n, parameter in enumerate(weights):
             parts = [part for _, gradients in found if (part := gradients[n]) is not None]
-            parameter.grad = torch.stack(parts).sum(dim=0)
+            parameter.grad = torch.stack(parts).sum(dim=0) / settings.batch
         optimizer.step()
         step += 1
         done = step / settings.steps
@@ -78,6 +89,9 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
     context.progress.update(1.0)
     representation.agree_with_samples()
     representation.provenance.update(
-        parameters=sum(p.numel() for p in network.parameters()), steps=step, stopped_by=stopped_by
+        parameters=sum(p.numel() for p in network.parameters()),
+        steps=step,
+        stopped_by=stopped_by,
+        weights=None if weights_used is None else {"name": weights_used.name, "sha256": weights_used.sha256},
     )
     return representation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +13,14 @@ from torch import Tensor
 
 from ....interpolate import axis_map
 from ...scan import Average, Scan, turned_to
+from ..settings import GuidedSettings
+from .thinning import Cutting, noise_of
 
 PHASES = 3  # cos φ, sin φ, cos 2φ of the position within a slice
 PLANES = 3  # a guide is seen on the plane itself and on its two neighbours
-# the stencil's step is a pixel, or several when pixels are so fine that it would not reach across the slices
-STEPS_PER_SLICE = 4
+TOLD = 4  # step of the stencil, thickness, profile, and noise; see thinning.Cutting.told
+# input channels of a network that is trained ahead, and of one contrast alone
+CHANNELS_ALONE = 1 + PHASES + TOLD
 
 
 class Link(NamedTuple):
@@ -48,8 +52,9 @@ def phase(coordinate: np.ndarray) -> Tensor:
 class Target:
     """One contrast to restore: its lessons, its guides, and the guides' values on its own slices."""
 
-    def __init__(self, scans: Sequence[Scan], channel: int) -> None:
+    def __init__(self, scans: Sequence[Scan], channel: int, settings: GuidedSettings) -> None:
         self.channel, self.scan = channel, scans[channel]
+        self.told = TOLD if settings.told else 0
         self.guides = [scan for n, scan in enumerate(scans) if n != channel]
         scan, thick = self.scan, self.scan.thick
         self.spacing = scan.volume.spacing
@@ -59,20 +64,35 @@ class Target:
         lessons = [Lesson(t, o, tuple(link.axis != t for link in self.links)) for t, o in (planes, reversed(planes))]
         most = max(sum(lesson.usable) for lesson in lessons)
         self.lessons = [lesson for lesson in lessons if sum(lesson.usable) == most]
-        reach = self.spacing[thick] / STEPS_PER_SLICE
+        # the stencil's step is a pixel, or several when pixels are so fine that it would not reach across the slices
+        reach = self.spacing[thick] / settings.steps_per_slice
         self.stride = {axis: max(1, round(reach / self.spacing[axis])) for axis in planes}
         self.views = [self.along_our_axes(guide) for guide in self.guides]
 
     @property
     def channels(self) -> int:
         """Input channels of the network: the target and its phase; each guide on its planes and its phase."""
-        return 1 + PHASES + len(self.guides) * (PLANES + PHASES)
+        return 1 + PHASES + self.told + len(self.guides) * (PLANES + PHASES)
 
     def sines(self, axis: int) -> list[int]:
         """Input channels that hold the sine of a phase along `axis`: mirroring the axis changes their sign."""
         axes = [self.scan.thick, *(link.axis for link in self.links)]
-        first = [1, *(1 + PHASES + n * (PLANES + PHASES) + PLANES for n in range(len(self.links)))]
+        before = 1 + PHASES + self.told
+        first = [1, *(before + n * (PLANES + PHASES) + PLANES for n in range(len(self.links)))]
         return [channel + 1 for channel, along in zip(first, axes) if along == axis]
+
+    @cached_property
+    def noise(self) -> float:
+        """Standard deviation of the noise in the plane of the slices, in normalised intensities."""
+        slices = np.moveaxis(self.scan.data.numpy(), self.scan.thick, 0)
+        return noise_of(slices, np.moveaxis(self.scan.foreground.numpy(), self.scan.thick, 0))
+
+    def told_of(self, lesson: Lesson) -> list[Tensor]:
+        """What the network is told besides, as channels of one value each; none where it is not told."""
+        if not self.told:
+            return []
+        cutting = Cutting(self.scan.profile, self.scan.width)
+        return [cutting.told(self.step_across(lesson), self.noise).reshape(1, TOLD, 1, 1)]
 
     def step_across(self, lesson: Lesson) -> float:
         """The stencil's step along the thick axis, in slices: as long in mm as along the teaching axis."""
@@ -125,6 +145,7 @@ class Target:
             return values[None, :, :, None] if axis == thick else values[None, :, None, :]
 
         channels = [planes(self.scan.on_axes(coordinates)), along(phase(coordinates[thick]), thick)]
+        channels += self.told_of(lesson)
         for link, guide, use in zip(self.links, self.views, usable):
             if not use:
                 channels.append(torch.zeros(1, PLANES + PHASES, 1, 1))

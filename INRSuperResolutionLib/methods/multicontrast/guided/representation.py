@@ -21,7 +21,7 @@ from ....interpolate import axis_map, basis_matrix, cubic_prefilter, index_coord
 from ....representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ....volume import Volume
 from ...scan import Scan
-from ..settings import GuidedSettings
+from ..settings import GuidedSettings, SelfSupervisedSettings
 from .lessons import Lesson, Target
 from .network import Network
 
@@ -51,9 +51,9 @@ class GuidedRepresentation(Representation):
         even = [v if v.slice_positions is None else resample(v, v.grid) for v in volumes]
         self._scans = [Scan(v, p) for v, p in zip(even, profiles)]
         self._bases = list(self._scans)
-        self.targets = [Target(self._scans, n) for n in range(len(even))]
+        self.targets = [Target(self._scans, n, settings) for n in range(len(even))]
         channels = [target.channels for target in self.targets]
-        self.network = Network(channels, settings.width, settings.depth).to(device)
+        self.network = Network(channels, settings.width, settings.depth, settings.reach).to(device)
         self._mixed = settings.mixed_precision and has_bfloat16(device)
         # contrasts and planes in parallel, one core each: small convolutions that share cores wait for each
         # other after every layer, and for whatever else the machine does
@@ -234,7 +234,8 @@ class GuidedRepresentation(Representation):
         """See :class:`Representation`."""
         profiles = [SliceProfile(kind) for kind in config["profiles"]]
         volumes = unpack_volumes(arrays, config["volumes"])
-        made = cls(volumes, profiles, GuidedSettings(**config["settings"]), contrasts)
+        kind = SelfSupervisedSettings if "weights" in config["settings"] else GuidedSettings
+        made = cls(volumes, profiles, kind(**config["settings"]), contrasts)
         weights = {
             k.removeprefix("network."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("network.")
         }

@@ -8,9 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ....interpolate import basis_matrix, cubic_prefilter
+from ....forward_model import SliceProfile
 from ...scan import Average, Scan
+from ..settings import GuidedSettings
 from .lessons import PHASES, PLANES, Target, phase
+from .thinning import Cutting, Line, with_noise
+
+Taps = tuple[np.ndarray, np.ndarray]
 
 # slices with less foreground than this part of the largest one teach nothing
 SMALLEST_SLICE = 0.15
@@ -21,8 +25,11 @@ BACKGROUND_WEIGHT = 0.1
 class School:
     """Makes training examples for one target from its own slices."""
 
-    def __init__(self, target: Target, foreground: Tensor) -> None:
-        self.target = target
+    def __init__(self, target: Target, foreground: Tensor, settings: GuidedSettings) -> None:
+        self.target, self.settings = target, settings
+        kind = target.scan.profile.kind
+        other = SliceProfile({"boxcar": "gaussian", "gaussian": "boxcar"}.get(kind, kind))
+        self.taps = target.scan.taps(), Cutting(other, target.scan.width).taps()
         thick = target.scan.thick
         self.slices = torch.movedim(target.scan.data, thick, 0).contiguous()
         self.foreground = torch.movedim(foreground, thick, 0).contiguous()
@@ -45,22 +52,6 @@ class School:
             int(k): [(int(i.min()), int(i.max()) + 1) for i in np.nonzero(self.foreground[k].numpy())]
             for k in self.useful
         }
-
-    def thinned(self, scan: Scan, rows: np.ndarray, start: float, step: float, count: int) -> Tensor:
-        """A line of pixels as it looks when a scan cuts it into its slices and its spline joins them again.
-
-        Pixel n of `count` lies at slice coordinate start + n · step. Returns weights at `rows`,
-        float32, (len(rows), count).
-        """
-        ends = start, start + step * (count - 1)
-        low, high = math.ceil(min(ends)), max(math.floor(max(ends)), math.ceil(min(ends)))
-        offsets, weights = scan.taps()
-        centres = np.arange(low, high + 1)
-        cut = sum(w * basis_matrix((centres + o - start) / step, count, 3) for o, w in zip(offsets, weights))
-        joined = basis_matrix(start + step * rows - low, len(centres), 3)
-        # torch's products, not numpy's: two thread pools that take turns slow each other down
-        factors = (joined, scan.solve(len(centres), True), cut, cubic_prefilter(count))
-        return torch.linalg.multi_dot([torch.from_numpy(np.asarray(f)) for f in factors]).float()
 
     def example(self, rng: np.random.Generator, most: int, radius: int) -> tuple[Tensor, Tensor, Tensor]:
         """Inputs (channels, size + 2 r, size + 2 r), wanted residual and weight (size, size); size ≤ `most`."""
@@ -92,8 +83,26 @@ class School:
         def down(values: Tensor) -> Tensor:
             return values[:, :, None].expand(-1, -1, len(columns))
 
-        seen = self.thinned(scan, rows, start, step, truth.shape[0]) @ truth[:, clipped[1]]
+        line = Line(start, step, truth.shape[0])
+        ends = (-math.inf, math.inf)
+        if (
+            rng.random() < self.settings.stack_ends
+        ):  # beyond their last centre, slices show less: that is to be learned too
+            ends = line.ending_within(rows[radius : radius + size], rng)
+        taps = self.taps[int(rng.random() < self.settings.doubt)]
+
+        def thinned(
+            stack: Scan, line: Line, image: Tensor, ends: tuple[float, float], taps: Taps, noise: float
+        ) -> Tensor:
+            """The image as it looks when a scan cuts it into its slices and its spline joins them again."""
+            centres = line.slices(ends)
+            cut = line.cut(centres, taps)
+            slices = with_noise(cut @ image, cut, noise, rng)
+            return line.join(centres, rows, stack.solve(len(centres), True)) @ slices
+
+        seen = thinned(scan, line, truth[:, clipped[1]], ends, taps, target.noise)
         channels = [seen[None], down(phase(start + step * rows))]
+        channels += [told[0].expand(-1, len(rows), len(columns)) for told in target.told_of(target.lessons[0])]
         for link, guide, sides, use in zip(target.links, target.guides, self.guides, usable):
             if not use:
                 channels.append(torch.zeros(PLANES + PHASES, len(rows), len(columns)))
@@ -102,8 +111,9 @@ class School:
             if flips[2]:
                 planes = planes.flip(0)
             if link.axis == scan.thick:  # the guide misses the same axis: thin it too, at its place
-                thin = self.thinned(guide, rows, link.scale * start + link.offset, link.scale * step, truth.shape[0])
-                channels.append(thin @ planes)
+                seen_by_guide = Line(link.scale * start + link.offset, link.scale * step, truth.shape[0])
+                its_ends = (link.scale * ends[0] + link.offset, link.scale * ends[1] + link.offset)
+                channels.append(thinned(guide, seen_by_guide, planes, its_ends, guide.taps(), 0.0))
                 channels.append(down(phase(link.scale * (start + step * rows) + link.offset)))
             else:
                 channels.append(planes[:, clipped[0]])
@@ -115,6 +125,9 @@ class School:
         r, c = clipped[0][inner], clipped[1][inner]
         wanted = truth[r][:, c] - seen[inner, inner]
         real = [torch.from_numpy((w[inner] >= 0) & (w[inner] < n)) for w, n in zip(windows, truth.shape)]
-        weight = torch.where(inside[r][:, c], 1.0, BACKGROUND_WEIGHT) * (real[0][:, None] & real[1])
+        centres = line.slices(ends)
+        at = start + step * rows[inner]
+        covered = torch.from_numpy((at >= centres[0] - 0.5) & (at <= centres[-1] + 0.5))
+        weight = torch.where(inside[r][:, c], 1.0, BACKGROUND_WEIGHT) * ((real[0] & covered)[:, None] & real[1])
         turn = [axis - 2 for axis in (0, 1) if flips[axis]]
         return x.flip(turn), wanted.flip(turn), weight.flip(turn)
