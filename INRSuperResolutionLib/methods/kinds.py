@@ -52,7 +52,7 @@ def representation_class(kind: str) -> type[Representation]:
 
         return GuidedRepresentation
     if kind == "average":
-        from .average import AverageRepresentation
+        from .combined.average import AverageRepresentation
 
         return AverageRepresentation
     raise InputError(f"the kind of representation {kind!r} is not known", "Use a newer version")

@@ -135,6 +135,15 @@ class VolumetricRepresentation(Representation):
                 yield (n + (m + 1) / len(boxes)) / len(todo)
             one.correct(added)
 
+    def restore_others(self, volumes: Sequence[Volume], grids: Sequence[Grid]) -> list[np.ndarray]:
+        """What the first scan's network makes of other scans like it, thick along axis k; float32, a grid's shape each."""
+        own = self.scans[0]
+        scans = [SlicedScan(v, own.profile, own.weights, 2) for v in volumes]
+        made = VolumetricRepresentation(scans, self._device, mirrored=len(self._turns))
+        for _ in made.prepare():
+            pass
+        return [made.evaluate(grid, [n])[0] for n, grid in enumerate(grids)]
+
     @staticmethod
     def _averages(one: SlicedScan, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Slice numbers (depth, taps) at which the residual is averaged over the slices, and the weights.

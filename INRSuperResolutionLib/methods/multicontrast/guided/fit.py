@@ -49,7 +49,7 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
             raise InputError(
                 f"{target.scan.volume.name}: the mask is empty there", "Give a mask that overlaps all inputs"
             )
-        schools.append(School(target, use, settings))
+        schools.append(School(target, use, settings, context.left_out))
         context.progress.update(0.0)
     weights = list(network.parameters())
     optimizer = torch.optim.Adam(weights, lr=settings.learning_rate, betas=(0.9, 0.99))

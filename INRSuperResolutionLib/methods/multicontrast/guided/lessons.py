@@ -62,6 +62,7 @@ class Target:
         # a guide that is thick along the teaching axis cannot help there: take the lessons that keep most guides
         planes = [axis for axis in range(3) if axis != thick]
         lessons = [Lesson(t, o, tuple(link.axis != t for link in self.links)) for t, o in (planes, reversed(planes))]
+        lessons = [one for one in lessons if scan.volume.shape[one.other] > 1] or lessons
         most = max(sum(lesson.usable) for lesson in lessons)
         self.lessons = [lesson for lesson in lessons if sum(lesson.usable) == most]
         # the stencil's step is a pixel, or several when pixels are so fine that it would not reach across the slices

@@ -80,6 +80,18 @@ class GuidedRepresentation(Representation):
             added = torch.movedim(torch.tensordot(average, residual, dims=1), 0, scan.thick)
             self._bases[target.channel] = scan.with_data(scan.data - added)
 
+    def restore_others(self, volumes: Sequence[Volume], grids: Sequence[Grid]) -> list[np.ndarray]:
+        """What the network of one scan makes of other scans like it, thick along axis k; float32, a grid's shape each."""
+        (own,) = self.targets
+        found = []
+        for volume, grid in zip(volumes, grids):
+            made = GuidedRepresentation([volume], [own.scan.profile], self._settings, device=self._device)
+            made.network, made.threads = self.network, self.threads
+            made.targets[0].noise = own.noise
+            made.agree_with_samples()
+            found.append(made.evaluate(grid, [0])[0])
+        return found
+
     def preview(self) -> Volume:
         """The first contrast, sharpened on every fourth plane: quick, and shows how the slices fill."""
         target = self.targets[0]

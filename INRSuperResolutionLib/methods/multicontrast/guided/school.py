@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -25,7 +26,9 @@ BACKGROUND_WEIGHT = 0.1
 class School:
     """Makes training examples for one target from its own slices."""
 
-    def __init__(self, target: Target, foreground: Tensor, settings: GuidedSettings) -> None:
+    def __init__(
+        self, target: Target, foreground: Tensor, settings: GuidedSettings, left_out: Sequence[int] = ()
+    ) -> None:
         self.target, self.settings = target, settings
         kind = target.scan.profile.kind
         other = SliceProfile({"boxcar": "gaussian", "gaussian": "boxcar"}.get(kind, kind))
@@ -47,7 +50,9 @@ class School:
                 sides.append(torch.movedim(seen, thick, 0).contiguous())
             self.guides.append(torch.stack(sides, dim=1))  # slice, side, two axes in plane
         area = self.foreground.flatten(1).sum(1).numpy()
-        self.useful = np.flatnonzero(area > SMALLEST_SLICE * area.max())
+        useful = np.flatnonzero(area > SMALLEST_SLICE * area.max())
+        kept = np.setdiff1d(useful, left_out)
+        self.useful = kept if len(kept) else useful
         self.boxes = {
             int(k): [(int(i.min()), int(i.max()) + 1) for i in np.nonzero(self.foreground[k].numpy())]
             for k in self.useful

@@ -7,25 +7,33 @@ from typing import Any
 
 import numpy as np
 
-from ..image.grid import Grid
-from ..image.volume import Volume
-from ..progress import SILENT, Progress
-from ..representation import Contrast, Representation
-from .kinds import representation_class
+from ...errors import InputError
+from ...image.grid import Grid
+from ...image.volume import Volume
+from ...progress import SILENT, Progress
+from ...representation import Contrast, Representation
+from ..cycleinr.representation import VolumetricRepresentation
+from ..multicontrast.guided.representation import GuidedRepresentation
 
 
 class AverageRepresentation(Representation):
-    """The mean of members that were fitted to the same scans.
+    """The weighted mean of members that were fitted to the same scans.
 
     A slice's average of the mean is the mean of the slice's averages: where all members agree with the samples, so
     does the mean.
+
+    Parameters
+    ----------
+    shares
+        Of each member, (members,); they sum to 1.
     """
 
     kind = "average"
 
-    def __init__(self, members: Sequence[Representation]) -> None:
+    def __init__(self, members: Sequence[Representation], shares: np.ndarray) -> None:
         super().__init__(members[0].contrasts)
         self.members = list(members)
+        self.shares = np.asarray(shares, dtype=np.float32)
 
     @property
     def tile_voxels(self) -> int:  # type: ignore[override]
@@ -34,21 +42,18 @@ class AverageRepresentation(Representation):
 
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         """Values of contrasts at the centres of a grid; see :class:`Representation`."""
-        total = self.members[0].evaluate(grid, channels)
-        for member in self.members[1:]:
-            total = total + member.evaluate(grid, channels)
-        return total / np.float32(len(self.members))
+        return sum(share * member.evaluate(grid, channels) for member, share in zip(self.members, self.shares))
 
     def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
         """See :class:`Representation`; each member is sampled as a whole, in the tiles that suit it."""
         total: list[Volume] = []
-        for n, member in enumerate(self.members):
+        for n, (member, share) in enumerate(zip(self.members, self.shares)):
             found = member.sample(grid, progress.part(n / len(self.members), (n + 1) / len(self.members)))
+            for volume in found:
+                np.multiply(volume.data, share, out=volume.data)
             for whole, volume in zip(total, found):
-                whole.data[...] += volume.data
+                np.add(whole.data, volume.data, out=whole.data)
             total = total or found
-        for whole in total:
-            whole.data[...] /= np.float32(len(self.members))
         return total
 
     def release(self) -> None:
@@ -64,7 +69,7 @@ class AverageRepresentation(Representation):
             its_arrays, config = member.state()
             arrays.update({f"member{n}.{name}": array for name, array in its_arrays.items()})
             configs.append({"kind": member.kind, "config": config, "provenance": member.provenance})
-        return arrays, {"members": configs}
+        return arrays, {"members": configs, "shares": self.shares.tolist()}
 
     @classmethod
     def from_state(
@@ -75,7 +80,15 @@ class AverageRepresentation(Representation):
         for n, saved in enumerate(config["members"]):
             prefix = f"member{n}."
             own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            member = representation_class(saved["kind"]).from_state(contrasts, own, saved["config"])
+            member = member_class(saved["kind"]).from_state(contrasts, own, saved["config"])
             member.provenance = saved["provenance"]
             members.append(member)
-        return cls(members)
+        return cls(members, np.array(config["shares"]))
+
+
+def member_class(kind: str) -> type[GuidedRepresentation] | type[VolumetricRepresentation]:
+    """The class of a member that a file names."""
+    for known in (GuidedRepresentation, VolumetricRepresentation):
+        if known.kind == kind:
+            return known
+    raise InputError(f"a member of the kind {kind!r} is not known", "Use a newer version")
