@@ -16,8 +16,7 @@ def textured(shape=(60, 72, 20), seed=0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     i, j, k = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
     waves = sum(
-        np.sin(a * i + b * j + c * k + p) / (1 + 0.05 * (a * a + b * b))
-        for a, b, c, p in rng.uniform(-14, 14, (30, 4))
+        np.sin(a * i + b * j + c * k + p) / (1 + 0.05 * (a * a + b * b)) for a, b, c, p in rng.uniform(-14, 14, (30, 4))
     )
     return ((5 + waves) * 100 * (i**2 + j**2 < 0.8)).astype(np.float32)
 

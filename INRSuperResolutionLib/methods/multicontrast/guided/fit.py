@@ -18,6 +18,7 @@ from ....image.volume import Volume
 from ...base import FitContext
 from ...pretrained.weights import fitting_weights, load_weights
 from ..settings import SELF_SUPERVISED, GuidedSettings, SelfSupervisedSettings
+from .bands import slice_gains
 from .representation import GuidedRepresentation
 from .school import School
 
@@ -36,7 +37,8 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
     if isinstance(settings, SelfSupervisedSettings) and settings.weights != "none":
         weights_used = load_weights(fitting_weights(settings.weights, SELF_SUPERVISED, volumes), SELF_SUPERVISED)
         settings = dataclasses.replace(settings, **weights_used.architecture)
-    representation = GuidedRepresentation(volumes, context.profiles, settings, device=context.device)
+    gains = [slice_gains(v) for v in volumes]
+    representation = GuidedRepresentation(volumes, context.profiles, settings, device=context.device, gains=gains)
     if weights_used is not None:
         representation.network.start_from(weights_used.tensors)
     network, targets = representation.network, representation.targets
@@ -93,6 +95,8 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
         parameters=sum(p.numel() for p in network.parameters()),
         steps=step,
         stopped_by=stopped_by,
+        bands_percent=[None if g is None else round(100 * float(np.abs(g - 1).mean()), 3) for g in gains],
+        noise=[round(target.noise, 4) for target in targets],
         weights=None if weights_used is None else {"name": weights_used.name, "sha256": weights_used.sha256},
     )
     return representation

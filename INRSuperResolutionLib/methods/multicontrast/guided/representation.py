@@ -17,13 +17,23 @@ from torch import Tensor
 from ....acquisition.forward_model import SliceProfile
 from ....device import has_bfloat16
 from ....image.grid import Grid
-from ....image.interpolate import axis_map, basis_matrix, cubic_prefilter, index_coordinates, is_outside, resample
+from ....image.interpolate import (
+    axis_map,
+    basis_matrix,
+    cubic_prefilter,
+    index_coordinates,
+    is_outside,
+    resample,
+    weight_matrix,
+)
 from ....image.volume import Volume
 from ....representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ...scan import Scan
 from ..settings import GuidedSettings, SelfSupervisedSettings
+from .bands import gains_at, without_bands
 from .lessons import Lesson, Target
 from .network import Network
+from .noise import plain, signal_part
 
 PLANES_AT_ONCE = 4
 # a lattice this much coarser than the result still resolves what the stencil makes
@@ -44,13 +54,20 @@ class GuidedRepresentation(Representation):
         settings: GuidedSettings,
         contrasts: Sequence[Contrast] | None = None,
         device: str = "cpu",
+        gains: Sequence[np.ndarray | None] = (),
     ) -> None:
         super().__init__(contrasts or [Contrast.of(v) for v in volumes])
         self._settings, self._device = settings, device
         # uneven slices are made even first: the stencil takes them to be alike
-        even = [v if v.slice_positions is None else resample(v, v.grid) for v in volumes]
+        self._gains = list(gains) or [None] * len(volumes)
+        self._volumes = [without_bands(v, gain) for v, gain in zip(volumes, self._gains)]
+        even = [v if v.slice_positions is None else resample(v, v.grid) for v in self._volumes]
         self._scans = [Scan(v, p) for v, p in zip(even, profiles)]
         self._bases = list(self._scans)
+        # what of the samples is left to a plain spline, as it may be noise; None for nothing
+        self._noises: list[Scan | None] = [None] * len(self._scans)
+        # residuals on the stencil's own lattice, as they were found for the agreement
+        self._lattices: dict[int, tuple[list[np.ndarray], Tensor]] = {}
         self.targets = [Target(self._scans, n, settings) for n in range(len(even))]
         channels = [target.channels for target in self.targets]
         self.network = Network(channels, settings.width, settings.depth, settings.reach).to(device)
@@ -76,9 +93,21 @@ class GuidedRepresentation(Representation):
             count, first = len(lattice[scan.thick]), lattice[scan.thick][0]
             slices = sum(w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in zip(*scan.taps()))
             average = torch.from_numpy((slices @ cubic_prefilter(count)).astype(np.float32))
-            residual = torch.movedim(self._residual_on(target, lattice), scan.thick, 0)
+            on_lattice = self._residual_on(target, lattice)
+            self._lattices[target.channel] = lattice, on_lattice
+            residual = torch.movedim(on_lattice, scan.thick, 0)
             added = torch.movedim(torch.tensordot(average, residual, dims=1), 0, scan.thick)
-            self._bases[target.channel] = scan.with_data(scan.data - added)
+            if scan.profile.kind == "none":
+                self._bases[target.channel] = scan.with_data(scan.data - added)
+                continue
+            signal = signal_part(added, target.noise, scan.thick)
+            self._bases[target.channel] = scan.with_data(scan.data - signal * added)
+            if float(signal.min()) < 1:
+                self._noises[target.channel] = plain(scan, (signal - 1) * added)
+
+    def release(self) -> None:
+        """See :class:`Representation`."""
+        self._lattices.clear()
 
     def restore_others(self, volumes: Sequence[Volume], grids: Sequence[Grid]) -> list[np.ndarray]:
         """What the network of one scan makes of other scans like it, thick along axis k; float32, a grid's shape each."""
@@ -108,26 +137,34 @@ class GuidedRepresentation(Representation):
 
     def _evaluate(self, grid: Grid, channel: int) -> np.ndarray:
         target = self.targets[channel]
-        scan, volume = self._bases[channel], target.scan.volume
+        scan, noise, volume = self._bases[channel], self._noises[channel], target.scan.volume
+        gains = self._gains[channel]
         axes = axis_map(grid, volume.affine)
         if axes is not None:
             coordinates = [c for _, c in axes]
             outside = _any_along([is_outside(c, n) for c, n in zip(coordinates, volume.shape)])
             values = scan.on_axes(coordinates)
+            if noise is not None:
+                values += noise.on_axes(coordinates)
             if self._runs(target, coordinates) is None:
-                index = np.stack(np.meshgrid(*coordinates, indexing="ij"))
-                values += self._interpolated_residual(target, index, grid.spacing)
+                values += self._residual_on_axes(target, coordinates, grid.spacing)
             else:
                 values += self._residual_on(target, coordinates)
+            slices = coordinates[scan.thick].reshape([-1 if a == scan.thick else 1 for a in range(3)])
             order = np.argsort([source for source, _ in axes]).tolist()
-            values, outside = values.permute(*order), outside.transpose(order)
+            values, outside, slices = values.permute(*order), outside.transpose(order), slices.transpose(order)
         else:
             index = index_coordinates(volume, grid)
             outside = np.logical_or.reduce([is_outside(c, n) for c, n in zip(index, volume.shape)])
             values = scan.at(index) + self._interpolated_residual(target, index, grid.spacing)
+            if noise is not None:
+                values += noise.at(index)
+            slices = index[scan.thick]
         low = volume.data.min()
         # the stencil may undershoot at the edge of the head; there is nothing below the background
         found = np.maximum(scan.scaling.invert(values.numpy()), low)
+        if gains is not None:
+            found = found * gains_at(slices, gains)
         return np.where(outside, low, found)
 
     @staticmethod
@@ -145,23 +182,47 @@ class GuidedRepresentation(Representation):
             runs.append([slice(n, None, round(every)) for n in range(min(round(every), len(c)))])
         return runs
 
+    def _residual_on_axes(self, target: Target, coordinates: list[np.ndarray], spacing: Sequence[float]) -> Tensor:
+        """r_c on the lattice spanned by indices along the axes: from our own lattice, by a cubic spline along each axis."""
+        ends = [np.array([c.min(), c.max()]) for c in coordinates]
+        residual, scales, offsets = self._own_lattice(target, ends, spacing)
+        for axis, c in enumerate(coordinates):
+            weights = torch.from_numpy(weight_matrix(c / scales[axis] - offsets[axis], residual.shape[axis], 3))
+            residual = torch.movedim(torch.tensordot(weights, residual, dims=([1], [axis])), 0, axis)
+        return residual
+
     def _interpolated_residual(self, target: Target, index: np.ndarray, spacing: Sequence[float]) -> Tensor:
         """r_c at scattered indices: on our own lattice around them, and by a cubic spline from there."""
-        steps = target.steps()
-        lattice, offsets, scales = [], [], []
-        for axis, c in enumerate(index):
-            parts = max(1, math.ceil(steps[axis] * target.spacing[axis] / min(spacing) / COARSER))
-            scale = steps[axis] / parts
-            top = (target.scan.volume.shape[axis] - 1) / scale
-            low = max(0, math.floor(max(c.min(), 0) / scale) - MARGIN)
-            high = min(math.ceil(top), math.ceil(c.max() / scale) + MARGIN)
-            lattice.append(scale * np.arange(low, max(high, low) + 1))
-            offsets.append(low)
-            scales.append(scale)
-        residual = self._residual_on(target, lattice)
+        residual, scales, offsets = self._own_lattice(target, index, spacing)
         shape = (3, *[1] * (index.ndim - 1))
         at = index / np.reshape(scales, shape) - np.reshape(offsets, shape)
         return torch.from_numpy(ndimage.map_coordinates(residual.numpy(), at, order=3, mode="nearest"))
+
+    def _own_lattice(
+        self, target: Target, index: Sequence[np.ndarray] | np.ndarray, spacing: Sequence[float]
+    ) -> tuple[Tensor, list[float], list[int]]:
+        """r_c on our own lattice around indices along each axis; its steps, and its first points in steps."""
+        steps = target.steps()
+        parts = [max(1, math.ceil(steps[axis] * target.spacing[axis] / min(spacing) / COARSER)) for axis in range(3)]
+        known = self._lattices.get(target.channel)
+        lattice, offsets, scales = [], [], []
+        for axis, c in enumerate(index):
+            scale = steps[axis] / parts[axis]
+            top = (target.scan.volume.shape[axis] - 1) / scale
+            low = max(0, math.floor(max(c.min(), 0) / scale) - MARGIN)
+            high = max(low, min(math.ceil(top), math.ceil(c.max() / scale) + MARGIN))
+            lattice.append(scale * np.arange(low, high + 1))
+            offsets.append(low)
+            scales.append(scale)
+        if known is not None and parts == [1, 1, 1]:
+            box = []
+            for axis, (c, points) in enumerate(zip(lattice, known[0])):
+                first = round((c[0] - points[0]) / (points[1] - points[0])) if len(points) > 1 else 0
+                every = round(scales[axis] / (points[1] - points[0])) if len(points) > 1 else 1
+                box.append(slice(first, first + every * (len(c) - 1) + 1, every))
+            if all(b.start >= 0 and b.stop <= len(points) for b, points in zip(box, known[0])):
+                return known[1][tuple(box)], scales, offsets
+        return self._residual_on(target, lattice), scales, offsets
 
     def _residual_on(self, target: Target, coordinates: list[np.ndarray]) -> Tensor:
         """r_c on a lattice that :meth:`_runs` can take apart."""
@@ -227,15 +288,19 @@ class GuidedRepresentation(Representation):
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """See :class:`Representation`."""
-        arrays, places = pack_volumes([scan.volume for scan in self._scans])
+        arrays, places = pack_volumes(self._volumes)
         for name, tensor in self.network.state_dict().items():
             arrays[f"network.{name}"] = tensor.detach().cpu().contiguous().numpy()
         for n, base in enumerate(self._bases):
             arrays[f"base{n}"] = base.data.numpy()
+        for n, noise in enumerate(self._noises):
+            if noise is not None:
+                arrays[f"noise{n}"] = noise.data.numpy()
         config = {
             "settings": dataclasses.asdict(self._settings),
             "profiles": [scan.profile.kind for scan in self._scans],
             "volumes": places,
+            "gains": [None if gain is None else gain.tolist() for gain in self._gains],
         }
         return arrays, config
 
@@ -252,6 +317,11 @@ class GuidedRepresentation(Representation):
             k.removeprefix("network."): torch.from_numpy(v) for k, v in arrays.items() if k.startswith("network.")
         }
         made.network.load_state_dict(weights)
+        made._gains = [None if gain is None else np.array(gain) for gain in config.get("gains", [None] * len(volumes))]
+        made._noises = [
+            plain(s, torch.from_numpy(arrays[f"noise{n}"])) if f"noise{n}" in arrays else None
+            for n, s in enumerate(made._scans)
+        ]
         made._bases = [s.with_data(torch.from_numpy(arrays[f"base{n}"])) for n, s in enumerate(made._scans)]
         return made
 
