@@ -22,14 +22,14 @@ from slicer.util import VTKObservationMixin
 if str(Path(__file__).resolve().parent) not in sys.path:
     sys.path.append(str(Path(__file__).resolve().parent))
 
-from INRSuperResolutionModule.inputs import InputProblem, Request
-from INRSuperResolutionModule.panel import Panel
-from INRSuperResolutionModule.process import WorkerProcess
-from INRSuperResolutionModule.results import inputIDsOf, representationOf, segmentationWith
-from INRSuperResolutionModule.run import Run, RunQueue, State
-from INRSuperResolutionModule.segmentations import isLabelMap
-from INRSuperResolutionModule.sequences import SequenceRuns
-from INRSuperResolutionModule.zoompanel import ZoomPanel
+from INRSuperResolutionModule.panel.panel import Panel
+from INRSuperResolutionModule.runs.process import WorkerProcess
+from INRSuperResolutionModule.runs.run import Run, RunQueue, State
+from INRSuperResolutionModule.runs.sequences import SequenceRuns
+from INRSuperResolutionModule.scene.inputs import InputProblem, Request
+from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith
+from INRSuperResolutionModule.scene.segmentations import isLabelMap
+from INRSuperResolutionModule.zoom.panel import ZoomPanel
 
 from INRSuperResolutionLib.methods import METHODS
 

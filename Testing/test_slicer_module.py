@@ -172,7 +172,7 @@ def test_estimate_is_shown_before_the_run(slicer, panel):
 
 
 def test_estimate_warns_of_too_little_memory_and_says_what_would_fit(slicer, panel, monkeypatch):
-    from INRSuperResolutionModule import foresight
+    from INRSuperResolutionModule.runs import foresight
 
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode")
     small_volume(slicer)
@@ -468,7 +468,7 @@ def test_quitting_ends_the_worker(host, slicer, logic):
 def test_full_disk_while_exporting(slicer, logic, monkeypatch):
     import errno
 
-    from INRSuperResolutionModule import run as run_module
+    from INRSuperResolutionModule.runs import run as run_module
 
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -532,7 +532,7 @@ def test_failures_are_told_with_advice(slicer, event, code, told):
 
 
 def test_without_torch_the_panel_says_what_to_do(slicer, panel, monkeypatch):
-    from INRSuperResolutionModule import dependencies
+    from INRSuperResolutionModule.runs import dependencies
 
     small_volume(slicer)
     panel.enter()
@@ -600,7 +600,7 @@ def test_check_devices(host, slicer, panel, monkeypatch):
     panel.ui.checkDevicesButton.click()
     wait(host, lambda: panel.ui.checkDevicesButton.enabled)
     assert "PyTorch works on: CPU" in panel.ui.statusLabel.text
-    from INRSuperResolutionModule import dependencies
+    from INRSuperResolutionModule.runs import dependencies
 
     monkeypatch.setattr(dependencies, "CHECK", "raise ImportError('libtorch is broken')")
     panel.ui.checkDevicesButton.click()
@@ -609,7 +609,7 @@ def test_check_devices(host, slicer, panel, monkeypatch):
 
 
 def test_low_agreement_is_a_warning(slicer):
-    from INRSuperResolutionModule import messages
+    from INRSuperResolutionModule.runs import messages
 
     text, isWarning = messages.ofConsistency(21.34)
     assert isWarning and "21.3 dB" in text and "compare" in text
@@ -628,7 +628,7 @@ def test_report_for_the_clipboard(host, slicer, panel):
 
 
 def test_a_result_that_is_cut_short_is_no_success(slicer, logic, monkeypatch):
-    from INRSuperResolutionModule import run as run_module
+    from INRSuperResolutionModule.runs import run as run_module
 
     honest = run_module.loadImages
 
@@ -816,7 +816,7 @@ def test_saved_scene_keeps_every_choice(slicer, panel, tmp_path):
 
 def test_chart_of_loss_and_mutual_information(host, slicer, panel):
     """Both in one plot, live; hidden, not saved, and gone without a trace with the second click."""
-    from INRSuperResolutionModule.run import Run
+    from INRSuperResolutionModule.runs.run import Run
 
     volume = small_volume(slicer)
     panel.enter()
@@ -938,7 +938,7 @@ def test_transfer_of_a_large_volume(host, slicer, panel, monkeypatch):
 
     The time in which the worker's Python starts is not part of it; the test of each method measures that.
     """
-    from INRSuperResolutionModule import process
+    from INRSuperResolutionModule.runs import process
 
     monkeypatch.setattr(process, "BOOTSTRAP", ECHO)
     array = np.random.default_rng(0).integers(0, 1000, (300, 512, 512), np.int16)
@@ -962,7 +962,7 @@ def test_transfer_of_a_large_volume(host, slicer, panel, monkeypatch):
 @pytest.mark.parametrize("sheared", [False, True])
 @pytest.mark.parametrize("kind", ["int16", "uint8", "float32", "float64"])
 def test_transfer_keeps_values_and_place(slicer, tmp_path, kind, sheared):
-    from INRSuperResolutionModule import transfer
+    from INRSuperResolutionModule.runs import transfer
 
     import INRSuperResolutionLib as inrsr
 

@@ -70,7 +70,7 @@ def label_map_of(slicer, labels, affine, name="Labels"):
 
 def exported(node, shape, affine):
     """What goes to the worker."""
-    from INRSuperResolutionModule.segmentations import labelMapOf
+    from INRSuperResolutionModule.scene.segmentations import labelMapOf
 
     for labels, overlap in labelMapOf(node, shape, affine):
         pass
@@ -115,7 +115,7 @@ def test_export_on_the_own_grid_is_exact(slicer, layers):
 
 def test_export_on_another_grid_equals_simpleitk(slicer, monkeypatch):
     """A finer segmentation on other axes, in slabs, on the oblique, left-handed grid of the volume."""
-    from INRSuperResolutionModule import segmentations
+    from INRSuperResolutionModule.scene import segmentations
 
     monkeypatch.setattr(segmentations, "SLAB_VOXELS", 200)
     volume = small_volume(slicer)
@@ -180,7 +180,7 @@ def test_export_with_a_nonlinear_transform(slicer):
     volume.SetAndObserveTransformNodeID(transform.GetID())
     found, _ = exported(node, SHAPE, affine)
     assert np.array_equal(found[:, :, 3:], labels[:, :, :-3])
-    from INRSuperResolutionModule.inputs import pixelsAndPlace
+    from INRSuperResolutionModule.scene.inputs import pixelsAndPlace
 
     values, _ = pixelsAndPlace(volume)
     assert set(np.unique(values)) <= {0, 1, 2, 3}, "labels are not interpolated"
@@ -426,7 +426,7 @@ def test_every_method_can_be_shown(slicer, panel):
 
 
 def test_an_unknown_duration_is_not_told(slicer, panel, monkeypatch):
-    from INRSuperResolutionModule import foresight
+    from INRSuperResolutionModule.runs import foresight
 
     from INRSuperResolutionLib.estimate import Estimate
 
@@ -523,7 +523,7 @@ def test_deleted_segmentation(host, slicer, logic):
 
 def test_export_of_a_large_segmentation_keeps_the_panel_alive(slicer):
     """A slab at a time: none holds the thread for 50 ms of its own time."""
-    from INRSuperResolutionModule.segmentations import labelMapOf
+    from INRSuperResolutionModule.scene.segmentations import labelMapOf
 
     shape, affine = (40, 512, 512), np.diag([0.5, 0.5, 1.0, 1.0])
     labels = np.zeros(shape, np.uint8)

@@ -7,16 +7,16 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import dependencies, foresight, messages
-from .chart import MetricsChart, metricsOf
-from .compare import Comparison
-from .inputs import InputProblem, Request
-from .library import addLibraryToPath
-from .preview import Preview
-from .results import consistencyOf, representationOf, sourceOf
-from .run import Run, State
-from .segmentations import isLabelMap
-from .sequences import browserOf, proxyOf, sequenceOf, timePoint
+from ..library import addLibraryToPath
+from ..runs import dependencies, foresight, messages
+from ..runs.run import Run, State
+from ..runs.sequences import browserOf, proxyOf, sequenceOf, timePoint
+from ..scene.chart import MetricsChart, metricsOf
+from ..scene.compare import Comparison
+from ..scene.inputs import InputProblem, Request
+from ..scene.preview import Preview
+from ..scene.results import consistencyOf, representationOf, sourceOf
+from ..scene.segmentations import isLabelMap
 from .settingsform import SettingsForm
 
 addLibraryToPath()

@@ -11,9 +11,9 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from ..runs.transfer import NiftiReader
 from .inputs import InputProblem, Request
 from .segmentations import SegmentLook, makeSegmentation
-from .transfer import NiftiReader
 
 ATTRIBUTE = "INRSuperResolution."
 REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"

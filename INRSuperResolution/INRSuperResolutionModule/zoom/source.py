@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .library import addLibraryToPath, pythonExecutable
+from ..library import addLibraryToPath, pythonExecutable
 
 addLibraryToPath()
 
