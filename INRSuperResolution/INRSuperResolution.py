@@ -112,7 +112,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.zoomPanel = ZoomPanel(self.ui)
-        self.logic.listeners.append(self.panel.onRunChanged)
+        self.logic.listeners.append(self.panel.run.onRunChanged)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -134,6 +134,16 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def exit(self):
         # a comparison that goes on in another module would only puzzle; a run goes on
         self.panel.cleanUp()
+
+    def onReload(self):
+        """Slicer's button Reload executes this file anew; its parts are to be read anew, too.
+
+        Forgotten, not `importlib.reload`: that would have to know which part imports which, else a name imported
+        from a part that is reloaded later would stay the old one.
+        """
+        for name in [n for n in sys.modules if n.partition(".")[0] == "INRSuperResolutionModule"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, caller, event):
         self.panel.cleanUp()

@@ -102,7 +102,7 @@ def test_only_what_the_method_needs_is_shown(slicer, panel):
     panel._parameterNode.method = "single-contrast"
     panel._parameterNode.outputMode = "spacing"
     assert panel.ui.qualityCombo.visible and panel.ui.spacingSpinBox.visible
-    names = {panel.panel.settingsForm._layout.itemAt(n).widget().objectName for n in range(22)}
+    names = {panel.panel.options.settingsForm._layout.itemAt(n).widget().objectName for n in range(22)}
     assert {"setting_width", "setting_learning_rate", "setting_mixed_precision"} <= names
 
 
@@ -123,14 +123,14 @@ def test_changed_settings_are_kept_and_used(slicer, panel):
     small_volume(slicer)
     panel.enter()
     panel._parameterNode.method = "single-contrast"
-    form = panel.panel.settingsForm
+    form = panel.panel.options.settingsForm
     form._widgets["width"].value = 32
     form._widgets["learning_rate"].text = "0,005"
     form._widgets["learning_rate"].editingFinished.emit()
-    assert panel.panel.request().settings == {"width": 32, "learning_rate": 0.005}
+    assert panel.panel.choices.request().settings == {"width": 32, "learning_rate": 0.005}
     panel._parameterNode.preset = "paper"
     panel.ui.methodCombo.currentIndex = panel.ui.methodCombo.findData("linear")
-    assert panel.panel.request().settings == {}, "another method has other settings"
+    assert panel.panel.choices.request().settings == {}, "another method has other settings"
 
 
 def test_weights_of_ones_own(slicer, panel, monkeypatch):
@@ -139,14 +139,14 @@ def test_weights_of_ones_own(slicer, panel, monkeypatch):
     small_volume(slicer)
     panel.enter()
     panel._parameterNode.method = "nexpr"
-    edit = panel.panel.settingsForm._widgets["weights"]
+    edit = panel.panel.options.settingsForm._widgets["weights"]
     (button,) = (b for b in edit.parent().children() if isinstance(b, qt.QToolButton))
     monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: "/mine/w.safetensors"}))
     button.click()
-    assert panel.panel.request().settings == {"weights": "/mine/w.safetensors"}
+    assert panel.panel.choices.request().settings == {"weights": "/mine/w.safetensors"}
     monkeypatch.setattr(qt, "QFileDialog", type("", (), {"getOpenFileName": lambda *_: ""}))
     button.click()
-    assert panel.panel.request().settings == {"weights": "/mine/w.safetensors"}, "the dialog was cancelled"
+    assert panel.panel.choices.request().settings == {"weights": "/mine/w.safetensors"}, "the dialog was cancelled"
 
 
 def test_a_new_user_is_led_to_the_better_method(slicer, panel):
@@ -156,7 +156,7 @@ def test_a_new_user_is_led_to_the_better_method(slicer, panel):
     panel.enter()
     assert panel.ui.runButton.enabled and "tick them" in panel.ui.whenLabel.text
     panel.ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
-    assert panel.panel.methodName() == "multicontrast" and "tick them" not in panel.ui.whenLabel.text
+    assert panel.panel.choices.methodName() == "multicontrast" and "tick them" not in panel.ui.whenLabel.text
     assert panel.ui.runButton.enabled
 
 
@@ -165,9 +165,9 @@ def test_estimate_is_shown_before_the_run(slicer, panel):
     panel.enter()
     panel._parameterNode.method = "linear"
     assert "Takes about" in panel.ui.estimateLabel.text and "GB" in panel.ui.estimateLabel.text
-    fast = panel.panel.estimate()
+    fast = panel.panel.estimate.guess()
     panel._parameterNode.outputMode, panel._parameterNode.spacing = "spacing", 0.1
-    fine = panel.panel.estimate()
+    fine = panel.panel.estimate.guess()
     assert fine.memory_bytes > fast.memory_bytes + 10e6 and fine.seconds > fast.seconds
 
 
@@ -192,7 +192,7 @@ def test_estimate_warns_of_too_little_memory_and_says_what_would_fit(slicer, pan
     p.spacing, p.region = 0.1, roi
     roi.SetCenter(*(affine_of(slicer, p.inputVolume) @ [5, 6, 2, 1])[:3])
     roi.SetSize(1, 1, 1)
-    panel.panel._estimateKey = None
+    panel.panel.estimate.forget()
     panel.panel.refresh()
     assert "free" not in panel.ui.estimateLabel.text, "a region of interest needs less"
 
@@ -353,9 +353,9 @@ def test_sequence_in_the_panel(host, slicer, panel):
     p = panel._parameterNode
     p.inputVolume, p.method = proxy, "linear"
     assert panel.ui.sequenceCheckBox.visible and panel.ui.sequenceCheckBox.text == "All 3 time points"
-    one = panel.panel.estimate().seconds
+    one = panel.panel.estimate.guess().seconds
     panel.ui.sequenceCheckBox.click()
-    assert panel.panel.estimate().seconds == pytest.approx(3 * one)
+    assert panel.panel.estimate.guess().seconds == pytest.approx(3 * one)
     panel.ui.runButton.click()
     wait(host, lambda: panel.ui.statusLabel.text.startswith("Time point 1 of 3: "))
     assert not panel.ui.queueList.visible, "the other time points are no further entries of the queue"
@@ -720,7 +720,7 @@ def test_comparison_and_back(host, slicer, panel, mode):
     before = scene_ids(slicer)
     red, yellow = (slicer.util.getNode(f"vtkMRMLSliceCompositeNode{n}") for n in ("Red", "Yellow"))
     assert red.GetBackgroundVolumeID() == run.nodes[0].GetID()
-    button = panel.panel._compareButtons[mode]
+    button = panel.panel.result.compareButtons[mode]
     button.click()
     if mode == "sideBySide":
         assert red.GetBackgroundVolumeID() == run.request.inputIDs[0]
@@ -757,7 +757,7 @@ def test_saved_scene_has_choices_provenance_and_representation(host, slicer, pan
     panel.enter()
     panel.parent.show()
     assert panel._parameterNode.seed == 3 and panel._parameterNode.method == "single-contrast"
-    assert panel.panel.request().settings == {"epochs": 1, "width": 16, "head_width": 16, "frequencies": 8}
+    assert panel.panel.choices.request().settings == {"epochs": 1, "width": 16, "head_width": 16, "frequencies": 8}
     assert panel._parameterNode.inputVolume.GetName() == volume.GetName()
     result = slicer.util.getNode(name)
     assert result.GetAttribute("INRSuperResolution.Seed") == "3"
@@ -766,7 +766,7 @@ def test_saved_scene_has_choices_provenance_and_representation(host, slicer, pan
     panel._parameterNode.result = result
     assert panel.ui.resampleButton.visible and "dB" in panel.ui.consistencyLabel.text
     panel.ui.flickerButton.click()
-    assert panel.panel.comparison.mode == "flicker"
+    assert panel.panel.result.comparison.mode == "flicker"
     panel.ui.flickerButton.click()
     panel._parameterNode.outputMode, panel._parameterNode.spacing = "spacing", 2.0
     panel.ui.resampleButton.click()
@@ -822,13 +822,13 @@ def test_chart_of_loss_and_mutual_information(host, slicer, panel):
     panel.enter()
     panel.parent.show()
     before, layout = scene_ids(slicer), slicer.app.layoutManager().layout
-    run = panel.panel.shown = Run(panel.panel.request().replace(inputIDs=[volume.GetID()]), "INR")
+    run = panel.panel.run.shown = Run(panel.panel.choices.request().replace(inputIDs=[volume.GetID()]), "INR")
     run.metrics = [(1.0, {"loss": 0.5}), (2.0, {"loss": 0.25, "mutual_information": 0.8})]
-    panel.panel._redraw()
+    panel.panel.run.redraw()
     assert panel.ui.chartButton.visible
     panel.ui.chartButton.click()
     run.metrics.append((3.0, {"loss": 0.125, "mutual_information": 0.9}))
-    panel.panel._redraw()
+    panel.panel.run.redraw()
     (chart,) = slicer.util.getNodesByClass("vtkMRMLPlotChartNode")
     assert chart.GetNumberOfPlotSeriesNodes() == 2 and not chart.GetSaveWithScene() and chart.GetHideFromEditors()
     drawn = {}

@@ -350,27 +350,27 @@ def test_one_scan_is_restored_by_seco_and_the_panel_asks_for_a_segmentation(slic
     panel.parent.show()
     p, ui = panel._parameterNode, panel.ui
     assert p.inputVolume is volume, "a label map is no input"
-    assert panel.panel.methodName() == "seco" and ui.methodCombo.itemText(0) == "Recommended: SeCo-INR"
+    assert panel.panel.choices.methodName() == "seco" and ui.methodCombo.itemText(0) == "Recommended: SeCo-INR"
     assert ui.segmentationSelector.visible and ui.segmentationOutputCheckBox.visible
     assert ui.segmentationSelector.currentText == "Tissue classes found automatically"
-    assert not ui.segmentationOutputCheckBox.checked and panel.panel.request().segmentationID is None
+    assert not ui.segmentationOutputCheckBox.checked and panel.panel.choices.request().segmentationID is None
     node = segmentation_of(slicer, small_labels(), affine_of(slicer, volume))
     listed = {ui.segmentationSelector.itemText(n) for n in range(ui.segmentationSelector.count)}
     assert listed == {"Tissue classes found automatically", "Anatomy", "Labels"}
     p.segmentation = node
     assert ui.segmentationSelector.currentNode() is node
     assert ui.segmentationOutputCheckBox.checked, "on by itself when there is a segmentation"
-    request = panel.panel.request()
+    request = panel.panel.choices.request()
     assert request.segmentationID == node.GetID() and request.segmentationOutput
     ui.segmentationOutputCheckBox.click()
-    assert p.segmentationOutput == "no" and not panel.panel.request().segmentationOutput
+    assert p.segmentationOutput == "no" and not panel.panel.choices.request().segmentationOutput
     # a second contrast makes another method the recommended one, so it can be ticked
     small_volume(slicer, "FLAIR")
     assert ui.contrastsList.visible
     ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
-    assert panel.panel.methodName() == "multicontrast"
+    assert panel.panel.choices.methodName() == "multicontrast"
     assert not ui.segmentationSelector.visible and not ui.segmentationOutputCheckBox.visible
-    request = panel.panel.request()
+    request = panel.panel.choices.request()
     assert request.segmentationID is None and not request.segmentationOutput
 
 
@@ -393,7 +393,7 @@ def test_settings_of_seco_are_all_in_the_form(slicer, panel):
     small_volume(slicer)
     panel.enter()
     panel._parameterNode.method = "seco"
-    form = panel.panel.settingsForm
+    form = panel.panel.options.settingsForm
     fields = METHODS["seco"].presets["fast"].__dataclass_fields__
     assert set(form._widgets) == set(fields) and "dimensions" in fields
     # own, inherited from SirenSettings, and from FieldSettings
@@ -406,7 +406,7 @@ def test_settings_of_seco_are_all_in_the_form(slicer, panel):
     assert form._widgets["dimensions"].text == "auto" and "slices: a network" in form._widgets["dimensions"].toolTip
     form._widgets["dimensions"].text = "volume"
     form._widgets["dimensions"].editingFinished.emit()
-    assert panel.panel.request().settings == {"dimensions": "volume"}
+    assert panel.panel.choices.request().settings == {"dimensions": "volume"}
 
 
 def test_every_method_can_be_shown(slicer, panel):
@@ -418,9 +418,9 @@ def test_every_method_can_be_shown(slicer, panel):
     panel.parent.show()
     for name, method in METHODS.items():
         panel._parameterNode.method = name
-        request = panel.panel.request()
+        request = panel.panel.choices.request()
         assert request.method == name and panel.ui.runButton.enabled, panel.ui.runButton.toolTip
-        assert set(panel.panel.settingsForm._widgets) == set(method.presets["fast"].__dataclass_fields__)
+        assert set(panel.panel.options.settingsForm._widgets) == set(method.presets["fast"].__dataclass_fields__)
         assert request.settings == {} and "memory" in panel.ui.estimateLabel.text
         assert panel.ui.segmentationSelector.visible == method.takes_labels
 

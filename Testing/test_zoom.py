@@ -415,7 +415,8 @@ def test_a_view_is_kept_as_a_volume(slicer, zoom, later, volume):
 
 def test_a_saved_representation_is_drawn(slicer, zoom, later, volume, tmp_path_factory):
     """Anything that is saved can be the source; the worker draws what has no coefficients."""
-    from INRSuperResolutionModule.scene.results import addTextNode, readRepresentation
+    from INRSuperResolutionModule.runs.outputs import readRepresentation
+    from INRSuperResolutionModule.scene.results import addTextNode
 
     import INRSuperResolutionLib as inrsr
 

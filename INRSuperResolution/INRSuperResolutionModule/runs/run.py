@@ -14,16 +14,10 @@ from slicer.i18n import tr as _
 
 from ..library import addLibraryToPath
 from ..scene.inputs import InputProblem, Request, inputArrays, pixelsAndPlace
-from ..scene.results import (
-    LoadedImage,
-    addResults,
-    loadImages,
-    loadSegmentation,
-    readRepresentation,
-    writeRepresentation,
-)
+from ..scene.results import LoadedImage, addResults
 from ..scene.segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
 from . import messages
+from .outputs import loadImages, loadSegmentation, readRepresentation, writeRepresentation
 from .process import WorkerProcess
 from .transfer import NiftiReader, makeTemporaryFolder, write
 

@@ -11,9 +11,10 @@ import numpy as np
 import slicer
 import vtk
 
+from ..runs.outputs import writeRepresentation
 from ..runs.transfer import makeTemporaryFolder, write
 from ..scene.inputs import InputProblem, affineOf, pixelsAndPlace
-from ..scene.results import copyDisplay, writeRepresentation
+from ..scene.results import copyDisplay
 from .source import ZoomSource, ZoomWorker, warmUp
 from .views import ZoomView, matrixOf, putLayersBack
 
