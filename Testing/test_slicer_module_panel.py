@@ -6,10 +6,13 @@ import json
 import sys
 
 import numpy as np
+import pytest
 from scenes import affine_of, run_and_wait, small_volume, wait
 from segments import label_map_of, segmentation_of, small_labels
 
 from INRSuperResolutionLib.methods import METHODS
+
+pytestmark = pytest.mark.usefixtures("warm_workers")
 
 
 def test_run_is_disabled_with_the_reason(host, slicer, panel):

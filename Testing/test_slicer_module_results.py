@@ -12,6 +12,8 @@ from scenes import affine_of, nonlinear_shift, quick_settings, run_and_wait, sce
 
 from INRSuperResolutionLib.methods import METHODS
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 
 @pytest.mark.parametrize("method", METHODS)
 def test_result_of_every_method(host, slicer, panel, tmp_path_factory, method):

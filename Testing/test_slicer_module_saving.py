@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from scenes import affine_of, run_and_wait, small_volume, wait_for
 from segments import NAMES, QUICK_SECO, exported, segmentation_of, small_labels
+
+pytestmark = pytest.mark.usefixtures("warm_workers")
 
 
 def test_saved_scene_has_choices_provenance_and_representation(host, slicer, panel, tmp_path):

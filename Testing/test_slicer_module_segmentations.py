@@ -20,6 +20,8 @@ from segments import (
     small_labels,
 )
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 
 @pytest.mark.parametrize("layers", [False, True])
 def test_export_on_the_own_grid_is_exact(slicer, layers):

@@ -9,6 +9,8 @@ import pytest
 from scenes import affine_of, assert_as_before, scene_ids, small_volume, wait
 from segments import QUICK_SECO, segmentation_of, small_labels
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 
 def test_sequence(slicer, logic):
     sequence = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Perfusion")

@@ -7,6 +7,8 @@ import pytest
 import SimpleITK as sitk
 from scenes import affine_of, assert_as_before, run_and_wait, scene_ids, slow_request, small_volume, wait
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 
 def test_preview_is_shown_and_leaves_no_trace(host, slicer, panel):
     """A fit that goes on until a preview has come, then is cancelled."""
