@@ -206,13 +206,14 @@ def test_label_map_volume_in_with_its_colours(slicer, logic):
 
 
 def test_automatic_classes_come_out_if_asked_for(slicer, logic):
+    """That none come out if not asked for, the test of the result of every method sees."""
     volume = small_volume(slicer)
-    (only,) = logic.process(volume, "seco", settings=QUICK_SECO)
-    assert only.IsA("vtkMRMLScalarVolumeNode")
+    # few grey values: thresholds between many take seconds to find
+    slicer.util.updateVolumeFromArray(volume, 100.0 * (slicer.util.arrayFromVolume(volume) // 50))
     _result, made = logic.process(volume, "seco", settings=QUICK_SECO, segmentationOutput=True)
     segmentation = made.GetSegmentation()
     names = [segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())]
-    assert names and names == [f"Class {n + 1}" for n in range(len(names))]
+    assert len(names) >= 2 and names == [f"Class {n + 1}" for n in range(len(names))]
     assert len({segmentation.GetNthSegment(n).GetColor() for n in range(len(names))}) == len(names)
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from owntime import own_time
 from scenes import calmest, quick_settings, run_and_wait, slow_request, wait
 from segments import segmentation_of
 
+HERE = Path(__file__).resolve().parent
+
 
 class Ticks:
-    """A timer of 5 ms in the GUI thread, and the longest time for which something kept it from ticking.
-
-    Time in which the scheduler gave the core to others does not count: it says how busy the machine is, not what we do.
-    """
+    """A timer of 5 ms in the GUI thread, and the longest time for which something of ours kept it from ticking."""
 
     def __init__(self):
         import qt
@@ -24,17 +24,8 @@ class Ticks:
         self._times = []
         self._timer = qt.QTimer()
         self._timer.interval = 5
-        self._timer.connect("timeout()", lambda: self._times.append(self._now()))
+        self._timer.connect("timeout()", lambda: self._times.append(own_time()))
         self._timer.start()
-
-    @staticmethod
-    def _now() -> float:
-        """Seconds, less those spent waiting for a core; where the system does not tell, the thread's own CPU time."""
-        try:
-            waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-        except OSError:
-            return time.thread_time()
-        return time.perf_counter() - waited
 
     def longest(self) -> float:
         self._timer.stop()
@@ -49,6 +40,8 @@ def test_gui_stays_responsive(host, slicer, panel, data_folder, tmp_path_factory
     panel.enter()
     panel._parameterNode.method = method
     panel._parameterNode.settings = json.dumps(quick_settings(method, tmp_path_factory.mktemp("weights")))
+    if method == "siren":  # here the function counts, which interpolation has none of; there the size of the result
+        panel._parameterNode.outputMode, panel._parameterNode.factor = "factor", 1.0
 
     def longest() -> float:
         ticks = Ticks()
@@ -66,8 +59,7 @@ def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_fold
     def longest() -> float:
         ticks = Ticks()
         run = panel.logic.start(slow_request(slicer, volume))
-        wait(host, lambda: run.preview is not None or run.isEnded, 90)
-        host.process_events(0.3)
+        wait(host, lambda: run.isEnded or slicer.util.getNodes("*(preview)"), 90)
         panel.logic.queue.cancel(run)
         wait(host, lambda: run.isEnded)
         assert run.state.value == "cancelled", run.asText()
@@ -78,17 +70,18 @@ def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_fold
 
 # a worker that reads its input and writes it back with the library, and does nothing between
 ECHO = """
-import json, sys, time
+import json, sys
 print(json.dumps({"event": "started", "pid": 0}), flush=True)
 from INRSuperResolutionLib.job import Job
 from INRSuperResolutionLib.volume_io import read, write
-ready = time.time()
+from owntime import own_time
+ready = own_time()
 job = Job.read(sys.argv[1])
 volume = read(job.inputs[0])
 write(volume, job.outputs[0])
 told = ["method", "preset", "settings", "seed", "version", "device", "weights", "weights_of_inputs", "slice_profile"]
 report = dict.fromkeys(told)
-report |= {"inputs": [], "consistency_db": [None], "seconds": {"total": time.time() - ready}}
+report |= {"inputs": [], "consistency_db": [None], "seconds": {"total": own_time() - ready}}
 report["outputs"] = [{"path": job.outputs[0], "shape": volume.grid.shape, "affine": volume.affine.tolist()}]
 print(json.dumps({"event": "result", "report": report}), flush=True)
 """
@@ -101,23 +94,24 @@ def test_transfer_of_a_large_volume(host, slicer, panel, monkeypatch):
     """
     from INRSuperResolutionModule.runs import process
 
-    monkeypatch.setattr(process, "BOOTSTRAP", ECHO)
+    monkeypatch.setattr(process, "BOOTSTRAP", f"import sys; sys.path.append({str(HERE)!r})" + ECHO)
     array = np.random.default_rng(0).integers(0, 1000, (300, 512, 512), np.int16)
     volume = slicer.util.addVolumeFromArray(array, name="CT")
     panel.enter()
     p = panel._parameterNode
     p.method, p.inputVolume = "nearest", volume
     times: dict[tuple, float] = {}
-    panel.logic.listeners.append(lambda run: times.setdefault((run, run.state.value), time.perf_counter()))
-    took = []
-    while not took or (min(took) > 3 and len(took) < 3):  # others on the machine may take the disk and the cores
+    panel.logic.listeners.append(lambda run: times.setdefault((run, run.state.value), own_time()))
+
+    def transfer() -> float:
         run = run_and_wait(host, panel)
         assert run.state.value == "done", run.asText()
+        assert np.array_equal(slicer.util.arrayFromVolume(run.nodes[0]), array)
         there = times[run, "working"] - times[run, "exporting"]
         back = times[run, "done"] - times[run, "importing"]
-        took.append(there + run.report["seconds"]["total"] + back)
-    assert np.array_equal(slicer.util.arrayFromVolume(run.nodes[0]), array)
-    assert min(took) <= 3, took
+        return there + run.report["seconds"]["total"] + back
+
+    assert calmest(transfer, 3) <= 3
 
 
 @pytest.mark.parametrize("sheared", [False, True])
