@@ -33,14 +33,14 @@ class Ticks:
         return float(np.diff(self._times).max())
 
 
-@pytest.mark.parametrize("method", ["linear", "siren"])
+@pytest.mark.parametrize("method", ["linear", "edsr"])
 def test_gui_stays_responsive(host, slicer, panel, data_folder, tmp_path_factory, method):
     """Never more than 50 ms between two ticks, from Run to the result in the views and the function in the scene."""
     host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
     panel.enter()
     panel._parameterNode.method = method
     panel._parameterNode.settings = json.dumps(quick_settings(method, tmp_path_factory.mktemp("weights")))
-    if method == "siren":  # here the function counts, which interpolation has none of; there the size of the result
+    if method == "edsr":  # here the function counts, which interpolation has none of; there the size of the result
         panel._parameterNode.outputMode, panel._parameterNode.factor = "factor", 1.0
 
     def longest() -> float:
