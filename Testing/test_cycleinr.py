@@ -16,6 +16,7 @@ from tinynetworks import VOLUMETRIC, blobs, random_weights, small, training
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Volume, write
 from INRSuperResolutionLib.errors import Cancelled
+from INRSuperResolutionLib.forward_model import SliceProfile
 from INRSuperResolutionLib.interpolate import resample
 from INRSuperResolutionLib.methods.cycleinr import choice, representation
 from INRSuperResolutionLib.methods.cycleinr.choice import best_weights
@@ -301,6 +302,46 @@ def test_weights_are_compared_also_where_slices_are_too_far_apart_to_judge_one(t
     volume = blobs((40, 44, 12))  # slices 4 pixels apart: left out, they are 8
     assert choice.gain_on_known(volume, known[0], "cpu") is None
     assert best_weights(known, volume, "cpu", None).name == "cycleinr"
+
+
+@pytest.mark.parametrize("kind", ["boxcar", "gaussian"])
+def test_averages_are_made_thicker_as_a_scanner_would(kind):
+    """What is left out of averages are rows, averaged as the slices are; each lies where its thick row does."""
+    volume = blobs((40, 44, 12))
+    whole = choice.SlicedScan(volume, SliceProfile(kind), None)
+    assert choice.known_slices(whole) is None
+    rows = choice.known_rows(whole)
+    assert (rows.factor, rows.distance, rows.width) == (4, 4.0, 1.0)
+    ramp = np.arange(24, dtype=np.float32)[:, None, None] * np.ones((1, 5, 1), np.float32)
+    coarse = rows.coarse(ramp)
+    assert coarse.shape == (5, 1, 6)
+    assert coarse.slice_thickness == 4
+    places = (coarse.affine @ np.array([0, 0, 1, 1]))[2] + coarse.affine[2, 2] * np.arange(-1, 5)
+    np.testing.assert_allclose(coarse.data[0, 0, 1:-1], places[1:-1], atol=0.05)
+    part = np.zeros((24, 5, 1), np.float32)
+    part[10] = 4
+    thick = rows.coarse(part).data[0, 0]
+    assert thick.sum() == pytest.approx(1, abs=0.1)
+    assert int(thick.argmax()) == 2 and thick.max() > (0.8 if kind == "boxcar" else 0.6)
+
+
+def test_of_averages_the_rows_choose(two_weights):
+    volume = blobs((40, 44, 2))  # too few slices to leave any out
+    for order in (two_weights, two_weights[::-1]):
+        assert best_weights(order, volume, "cpu", None, profile=SliceProfile("boxcar")).name == "cycleinr"
+    gains = [choice.gain_on_known(volume, w, "cpu", profile=SliceProfile("boxcar")) for w in two_weights]
+    assert gains[0] == pytest.approx(0, abs=0.01) and gains[1] < -0.1
+
+
+def test_weights_for_averages_are_taken_for_averages(two_weights, tmp_path):
+    sums = json.loads((tmp_path / "checksums.json").read_text())
+    path = random_weights("cycleinr", tmp_path / "cycleinr-averaged.safetensors", size=0.01)
+    sums["cycleinr-averaged"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "checksums.json").write_text(json.dumps(sums))
+    volume = blobs((40, 44, 12))
+    for profile, name in (("boxcar", "cycleinr-averaged"), ("none", "cycleinr")):
+        made = inrsr.fit("cycleinr", [volume], slice_profile=profile, settings={"check": False})
+        assert [w["name"] for w in made.provenance["weights_of_inputs"]] == [name]
 
 
 def test_the_choice_of_weights_can_be_cancelled(two_weights):
