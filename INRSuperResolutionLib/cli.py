@@ -142,7 +142,9 @@ def make_parser() -> Parser:
     train.set_defaults(run=lambda options: run_train(options, dict(changes_of(options.set))))
 
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, raster or seco")
+    benchmark.add_argument(
+        "name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, raster, seco or single"
+    )
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
