@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from phantoms import oblique
+from phantoms import oblique, smooth_head
 
 from INRSuperResolutionLib import Volume
 from INRSuperResolutionLib.artefacts import beside_interpolation, main, measure_artefacts, told
@@ -16,37 +16,32 @@ SHAPE = (48, 44, 15)
 AFFINE = oblique((1.0, 1.0, 4.0))
 
 
-def head(shape=SHAPE, affine=AFFINE, seed=0) -> np.ndarray:
-    """A bright ellipsoid that the first and last slices cut, with slow changes in it, dark air around."""
-    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
-    inside = x**2 + y**2 + 0.3 * z**2 < 0.8
-    return np.where(inside, 100 + 8 * x + 5 * np.sin(2 * z + y), 0.0)
-
-
 def banded(part: float) -> Volume:
     factors = 1 + part * np.where(np.arange(SHAPE[2]) % 2, -1.0, 1.0)
-    return Volume(head() * factors, AFFINE, name="banded")
+    return Volume(smooth_head(SHAPE) * factors, AFFINE, name="banded")
 
 
 @pytest.mark.parametrize("part", [0.01, 0.03])
 def test_bands_are_measured(part):
     scan = banded(part)
     assert measure_artefacts(scan, scan).band == pytest.approx(100 * part, rel=0.1)
-    assert measure_artefacts(Volume(head(), AFFINE), scan).band < 0.1
+    assert measure_artefacts(Volume(smooth_head(SHAPE), AFFINE), scan).band < 0.1
 
 
 def test_noise_is_measured():
     level = 3.0  # of 100
-    noisy = Volume(head() + level * np.random.default_rng(0).standard_normal(SHAPE) * (head() > 0), AFFINE)
+    noisy = Volume(
+        smooth_head(SHAPE) + level * np.random.default_rng(0).standard_normal(SHAPE) * (smooth_head(SHAPE) > 0), AFFINE
+    )
     found = measure_artefacts(noisy, noisy).noise
     # second differences of white noise have variance 1.5 and covariance -1 with the next one: linearly between the slices,
     # by t of their distance, the variance is that of 1, .61, .41, .61 of the level (t = 0, 1/4, 1/2, 3/4); squares averaged
     assert found == pytest.approx(0.69 * level, rel=0.1)
-    assert measure_artefacts(Volume(head(), AFFINE), noisy).noise < 0.2
+    assert measure_artefacts(Volume(smooth_head(SHAPE), AFFINE), noisy).noise < 0.2
 
 
 def test_a_border_is_told_by_the_columns():
-    scan = Volume(head(), AFFINE)
+    scan = Volume(smooth_head(SHAPE), AFFINE)
     linear = resample(scan, scan.grid.with_spacing(1.0), 1)
     bright = linear.data.copy()
     bright[:, :, :2] *= 1.2  # in the outer half of the first slice
@@ -91,7 +86,7 @@ def test_gains_of_slices_are_found_and_taken_out():
 
 def test_no_bands_are_found_where_there_are_none():
     noise = np.random.default_rng(1).standard_normal(SHAPE)
-    gains = slice_gains(Volume(head() + noise, AFFINE))
+    gains = slice_gains(Volume(smooth_head(SHAPE) + noise, AFFINE))
     assert gains is None or np.abs(gains - 1).max() < 2e-3
-    ct = Volume(10 * head() - 1000, AFFINE)
+    ct = Volume(10 * smooth_head(SHAPE) - 1000, AFFINE)
     assert slice_gains(ct) is None  # a CT is not excited slice by slice
