@@ -12,6 +12,7 @@ from .fit import benchmark_fit
 from .nexpr import benchmark_nexpr
 from .raster import benchmark_raster
 from .seco import benchmark_seco
+from .single import benchmark_single
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "arbitrary": benchmark_arbitrary,
@@ -21,4 +22,5 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "nexpr": benchmark_nexpr,
     "raster": benchmark_raster,
     "seco": benchmark_seco,
+    "single": benchmark_single,
 }
