@@ -21,6 +21,11 @@ def agreements(
     """How well each result agrees with its input (dB), degraded as the provenance `made` tells; warns of low figures."""
     figures: list[float | None] = []
     for n, (volume, result) in enumerate(zip(volumes, results)):
+        taken = made["slices"][n]
+        thickness = taken["slice_thickness"]
+        volume = volume.replace(
+            slice_axis=taken["axis"], slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness
+        )
         if made["registered_affines"]:
             volume = volume.replace(affine=np.array(made["registered_affines"][n]))
         if "kspace_inputs" in made and made["kspace_inputs"][n]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,7 +13,8 @@ from ..device import DEVICES
 from ..errors import InputError
 
 SCHEMA = "inrsr-job/1"
-PROFILE_CHOICES = ("auto", "none", "boxcar", "gaussian")
+PROFILES = ("none", "boxcar", "gaussian")
+PROFILE_CHOICES = ("auto", *PROFILES, "estimate")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Job:
     mask: str | None = None
     """A volume; the fit uses voxels where it is above 0."""
     slice_profile: str = "auto"
-    """``auto``, ``none``, ``boxcar`` or ``gaussian``."""
+    """``auto``, ``none``, ``boxcar``, ``gaussian`` or ``estimate``."""
+    slice_thickness: list[float] | None = None
+    """Thickness of the slices in mm, one for all inputs or one for each; None for the header's, else their distance."""
     register: bool = False
     """Whether to register the inputs rigidly to the first one."""
     device: str = "auto"
@@ -93,6 +97,20 @@ class Job:
             raise InputError(
                 f"slice profile {self.slice_profile!r} is not known", f"Give one of {', '.join(PROFILE_CHOICES)}"
             )
+        if self.slice_thickness is not None:
+            thickness = self.slice_thickness
+            told = " ".join(f"{v:g}" for v in thickness)
+            if len(thickness) not in (1, len(self.inputs)):
+                raise InputError(
+                    f"{len(thickness)} slice thicknesses for {len(self.inputs)} inputs",
+                    "Give one for all, or one for each",
+                )
+            if not all(math.isfinite(v) and v > 0 for v in thickness):
+                raise InputError(f"slice thickness {told} is not valid", "Give positive millimetres")
+            if self.slice_profile == "none":
+                raise InputError(
+                    "point samples have no slice thickness", "Leave out the thickness, or the profile none"
+                )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"{self.threads} threads cannot work", "Give at least 1")
         if self.max_seconds is not None and not self.max_seconds > 0:

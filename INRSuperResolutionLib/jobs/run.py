@@ -95,6 +95,8 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
         labels=labels,
         finest_spacing=min(min(g.spacing) for g in grids),
         slice_profile=job.slice_profile,
+        slice_thickness=job.slice_thickness,
+        grids=grids,
         register=job.register,
         device=job.device,
         seed=job.seed,
