@@ -51,7 +51,17 @@ def add(commands: Commands) -> None:
         help="thickness of the slices, one for all inputs or one for each (default: the header's, else their distance); "
         "below the distance with a gap, above it where slices overlap",
     )
-    upscale.add_argument("--register", action="store_true", help="register the inputs rigidly to the first one")
+    upscale.add_argument(
+        "--register",
+        action="store_true",
+        help="register the inputs rigidly to the first one; the results then share its field of view",
+    )
+    upscale.add_argument(
+        "--transforms",
+        metavar="FOLDER",
+        help="write the transforms that were found, as ITK .tfm: they take points of the first input to points of each other "
+        "one (LPS mm), as for resampling; in 3D Slicer they move an input onto the first one",
+    )
     upscale.add_argument("--seed", type=int, default=0)
     upscale.add_argument("--max-seconds", type=float, metavar="S", help="upper limit for the fit")
     upscale.add_argument(
@@ -88,6 +98,8 @@ def run_upscale(options: argparse.Namespace) -> None:
         slice_profile=options.slice_profile,
         slice_thickness=options.slice_thickness,
         register=options.register,
+        common_grid=options.common_grid,
+        transforms=options.transforms,
         device=options.device,
         threads=options.threads,
         seed=options.seed,
@@ -109,6 +121,7 @@ def run_sample(options: argparse.Namespace) -> None:
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,
+        common_grid=options.common_grid,
         device=options.device,
         threads=options.threads,
         report=options.report,

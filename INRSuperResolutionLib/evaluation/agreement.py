@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..acquisition.forward_model import SliceProfile
+from ..image.grid import Grid
+from ..image.interpolate import axis_map
 from ..image.volume import Volume
 from ..progress import Progress
 from .metrics import consistency, kspace_consistency
@@ -28,7 +30,9 @@ def agreements(
         )
         if made["registered_affines"]:
             volume = volume.replace(affine=np.array(made["registered_affines"][n]))
-        if "kspace_inputs" in made and made["kspace_inputs"][n]:
+        # k-space of the input's plane is seen in results along its axes only
+        aligned = axis_map(Grid(result.shape, result.affine), volume.affine) is not None
+        if aligned and "kspace_inputs" in made and made["kspace_inputs"][n]:
             figure = kspace_consistency(result, volume)
         else:
             figure = consistency(result, volume, SliceProfile(made["slice_profile"][n]))

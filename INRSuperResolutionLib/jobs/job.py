@@ -57,6 +57,10 @@ class Job:
     """Thickness of the slices in mm, one for all inputs or one for each; None for the header's, else their distance."""
     register: bool = False
     """Whether to register the inputs rigidly to the first one."""
+    common_grid: bool | None = None
+    """Whether all results lie on one grid, in the frame and field of view of the first input; None: if they are registered."""
+    transforms: str | None = None
+    """An existing folder for the transforms that the registration finds; see :meth:`transform_files`."""
     device: str = "auto"
     threads: int | None = None
     """CPU threads; None for all cores that the process may use."""
@@ -91,6 +95,8 @@ class Job:
             raise InputError(f"{clash.pop()} is an input and would be overwritten", "Choose another output")
         if sum(v is not None for v in (self.like, self.spacing, self.scale)) > 1:
             raise InputError("more than one of like, spacing and scale is given", "Keep one")
+        if self.transforms is not None and not (self.register and len(self.inputs) > 1):
+            raise InputError("there are no transforms to write", "Give --register and more than one input")
         if self.device not in DEVICES:
             raise InputError(f"device {self.device!r} is not known", f"Give one of {', '.join(DEVICES)}")
         if self.slice_profile not in PROFILE_CHOICES:
@@ -119,7 +125,15 @@ class Job:
     def results(self) -> list[str]:
         """All files that the run will write."""
         others = (self.labels_output, self.probabilities_output, self.representation, self.report)
-        return [*self.outputs, *(p for p in others if p)]
+        return [*self.outputs, *(p for p in others if p), *self.transform_files()]
+
+    def transform_files(self) -> list[str]:
+        """The files of the transforms: ``NUMBER-NAME-to-FIRST.tfm`` for each input but the first one."""
+        if self.transforms is None:
+            return []
+        names = [Path(p).name.split(".")[0] for p in self.inputs]
+        folder = Path(self.transforms)
+        return [str(folder / f"{n}-{name}-to-{names[0]}.tfm") for n, name in enumerate(names[1:], 2)]
 
     def label_files(self) -> list[str]:
         """The files of the segmentation; none for ``auto``."""

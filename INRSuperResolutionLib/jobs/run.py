@@ -13,6 +13,7 @@ from ..evaluation.agreement import agreements
 from ..fitting import fit
 from ..image.files import read, write, write_probabilities
 from ..image.grid import Grid
+from ..image.itk import write_rigid
 from ..image.volume import Volume
 from ..memory import return_freed
 from ..methods import load_representation
@@ -66,7 +67,8 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
 def open_saved(job: Job, like: Volume | None) -> Found:
     """The representation of a file, to be sampled again."""
     representation = load_representation(job.inputs[0])
-    grids = output_grids(job, [c.grid for c in representation.contrasts], like)
+    registered = representation.provenance.get("registered_affines") is not None
+    grids = output_grids(job, [c.grid for c in representation.contrasts], like, registered)
     if len(job.outputs) != len(grids):
         raise InputError(
             f"{len(job.outputs)} outputs for {len(grids)} contrasts",
@@ -121,12 +123,15 @@ def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> N
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:
-    """Write aside what the function itself gives: the representation, labels, probabilities."""
+    """Write aside what the fit itself gives: the representation, transforms, labels, probabilities."""
     representation, grid = found.representation, found.grids[0]
     if job.representation:
         if job.task == "upscale":
             representation.provenance["inputs"] = inputs
         representation.save(staging.path(job.representation))
+    placed = representation.provenance.get("registered_affines")
+    for path, volume, affine in zip(job.transform_files(), found.volumes[1:], (placed or [])[1:]):
+        write_rigid(volume.affine @ np.linalg.inv(affine), staging.path(path))
     if found.probabilities is not None and job.labels_output:
         labels = representation.most_likely(found.probabilities, grid)
         write(labels, staging.path(job.labels_output), labels.dtype)
