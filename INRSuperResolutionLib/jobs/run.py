@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from ..device import resolve_device
 from ..errors import InputError
 from ..evaluation.agreement import agreements
 from ..fitting import fit
 from ..image.files import read, write, write_probabilities
 from ..image.grid import Grid
+from ..image.intensity import foreground
 from ..image.itk import write_rigid
 from ..image.volume import Volume
 from ..memory import return_freed
-from ..methods import load_representation
+from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
 from .checks import check_job, check_memory
+from .estimate import SECONDS_PER_WRITTEN_VOXEL, estimate
 from .grids import output_grids
 from .job import Job
 from .report import describe, describe_inputs, write_report
@@ -47,7 +50,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     like = read(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
-    found = open_saved(job, like) if job.task == "sample" else fit_inputs(job, like, progress)
+    found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress)
     sample(found, job, like, progress)
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
     inputs = describe_inputs(job, found.volumes)
@@ -64,7 +67,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     return report
 
 
-def open_saved(job: Job, like: Volume | None) -> Found:
+def open_saved(job: Job, like: Volume | None, progress: Progress) -> Found:
     """The representation of a file, to be sampled again."""
     representation = load_representation(job.inputs[0])
     registered = representation.provenance.get("registered_affines") is not None
@@ -75,6 +78,7 @@ def open_saved(job: Job, like: Volume | None) -> Found:
             "Name one output for each contrast of the representation",
         )
     check_memory(grids)
+    progress.expect({"write": SECONDS_PER_WRITTEN_VOXEL * sum(g.size for g in grids)})
     return Found(representation, grids)
 
 
@@ -88,6 +92,7 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
     labels = [read(p) for p in job.label_files()]
     grids = output_grids(job, [v.grid for v in volumes], like)
     check_memory(grids)
+    foresee(job, volumes, grids, progress)
     representation = fit(
         job.method,
         volumes,
@@ -108,6 +113,26 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
     if job.register:  # registration has moved the frames
         grids = output_grids(job, [c.grid for c in representation.contrasts], like)
     return Found(representation, grids, volumes)
+
+
+def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> None:
+    """Tell how long the run will take and how much memory it needs."""
+    method = get_method(job.method)
+    on_gpu = method.needs_torch and resolve_device(job.device) != "cpu"
+    few = [v.data[::2, ::2, ::2] for v in volumes]  # tells it as well, and sooner
+    inside = sum(np.count_nonzero(foreground(d)) for d in few) / sum(d.size for d in few)
+    needed = estimate(
+        job.method,
+        method.settings(job.preset, job.settings),
+        [Grid(v.shape, v.affine) for v in volumes],
+        grids,
+        on_gpu,
+        job.max_seconds,
+        job.threads,
+        inside,
+    )
+    progress.expect(needed.stages)
+    progress.estimate(needed.seconds, needed.memory_bytes)
 
 
 def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> None:
