@@ -10,6 +10,7 @@ from .coordinate import benchmark_coordinate
 from .cycleinr import benchmark_cycleinr
 from .fit import benchmark_fit
 from .nexpr import benchmark_nexpr
+from .profile import benchmark_profile
 from .raster import benchmark_raster
 from .seco import benchmark_seco
 from .single import benchmark_single
@@ -20,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "cycleinr": benchmark_cycleinr,
     "fit": benchmark_fit,
     "nexpr": benchmark_nexpr,
+    "profile": benchmark_profile,
     "raster": benchmark_raster,
     "seco": benchmark_seco,
     "single": benchmark_single,

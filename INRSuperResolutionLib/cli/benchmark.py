@@ -12,7 +12,9 @@ from .arguments import Commands, add_debug
 def add(commands: Commands) -> None:
     """The command and its arguments."""
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, raster or seco")
+    benchmark.add_argument(
+        "name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, profile, raster or seco"
+    )
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )

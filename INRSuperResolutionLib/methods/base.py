@@ -79,8 +79,6 @@ class Method:
     needs_torch: bool = True
     takes_labels: bool = False
     """Whether a segmentation guides it."""
-    point_samples: bool = False
-    """Whether slices are taken as point samples unless a header tells how thick they are."""
     in_plane: bool = False
     """Whether it restores also the plane of the slices, whose pixels are then means over their area."""
 
