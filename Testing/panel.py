@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,14 +13,14 @@ import numpy as np
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DEMO = Path("demo")
-WINDOW = (1480, 780)
+WINDOW = (1360, 720)
 PANEL_WIDTH = 430
 # what the pictures show: mm from the middle of the head (R, A, S), and mm across a view
 OFF_CENTRE = (0.0, 0.0, 0.0)
 WIDTH_MM = 120.0
 # of the result, mm
 SPACING = 0.7
-COLOURS = 96
+COLOURS = 56
 # seconds that anything may take on a slow machine
 LONGEST = 1500.0
 
@@ -144,6 +145,8 @@ def take_screenshots(host, widget, window, folder: Path) -> None:
     p.outputMode, p.spacing = "spacing", SPACING
     look_at(host, first, ("Axial", "Coronal"))
     shoot(host, window, folder / "idle")
+    # enough for a picture on any machine
+    p.settings = json.dumps({"steps": 300, "average_flips": False})
     ui.runButton.click()
     run = widget.logic.queue.runs[-1]
     wait(host, lambda: run.isEnded or background().endswith("(preview)"), LONGEST)
