@@ -19,22 +19,22 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .errors import Cancelled, InputError, InrsrError, MissingError, OutOfMemory
-    from .grid import Grid
+    from .fitting import fit
+    from .image.files import read, write
+    from .image.grid import Grid
+    from .image.volume import Volume
     from .methods import METHODS
     from .methods import load_representation as load
     from .representation import Representation
-    from .run import fit
-    from .volume import Volume
-    from .volume_io import read, write
 
 _HOMES = {
     "errors": ("Cancelled", "InputError", "InrsrError", "MissingError", "OutOfMemory"),
-    "grid": ("Grid",),
+    "fitting": ("fit",),
+    "image.files": ("read", "write"),
+    "image.grid": ("Grid",),
+    "image.volume": ("Volume",),
     "methods": ("METHODS",),
     "representation": ("Representation",),
-    "run": ("fit",),
-    "volume": ("Volume",),
-    "volume_io": ("read", "write"),
 }
 
 

@@ -13,44 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from .cli import Bar
-from .client import run_in_worker
-from .degrade import degrade
-from .errors import InrsrError, MissingError
-from .intensity import foreground
-from .interpolate import resample
-from .job import Job
-from .metrics import compare
-from .volume import Volume
-from .volume_io import read, write
+from .acquisition.degrade import degrade
+from .benchmarks.anatomy import load_anatomy
+from .errors import InrsrError
+from .evaluation.metrics import compare
+from .image.files import read, write
+from .image.intensity import foreground
+from .image.interpolate import resample
+from .image.volume import Volume
+from .jobs.bar import Bar
+from .jobs.client import run_in_worker
+from .jobs.job import Job
 
 THICKNESS = 4.0  # mm
 METHODS = ("linear", "cubic", "multicontrast")
-# proton density, T1 and T2 (ms) at 3 T; Stanisz et al. 2005 (white and grey matter), CSF about as free water
-TISSUES = {"white": (0.70, 1084.0, 69.0), "grey": (0.82, 1820.0, 99.0), "csf": (1.00, 4000.0, 2000.0)}
-REPETITION_MS, ECHO_MS = 5000.0, 100.0
-
-
-def load_anatomy() -> dict[str, Volume]:
-    """The ICBM152 T1 and the synthetic T2, both 1 mm isotropic."""
-    try:
-        from nilearn import datasets
-    except ImportError as error:
-        raise MissingError("the demo needs nilearn", "pip install 'inr-super-resolution[demo]'") from error
-    t1, grey, white = (
-        load(resolution=1)
-        for load in (datasets.load_mni152_template, datasets.load_mni152_gm_template, datasets.load_mni152_wm_template)
-    )
-    affine = np.asarray(t1.affine)
-    brain, grey, white = (np.clip(np.asarray(image.dataobj, dtype=np.float32), 0, None) for image in (t1, grey, white))
-    share = {"grey": grey, "white": white, "csf": np.where(brain > 0, np.clip(1 - grey - white, 0, 1), 0)}
-    t2 = np.sum([share[tissue] * spin_echo(*TISSUES[tissue]) for tissue in TISSUES], axis=0)
-    return {"t1": Volume(1000 * brain / brain.max(), affine, name="t1"), "t2": Volume(1000 * t2, affine, name="t2")}
-
-
-def spin_echo(density: float, t1: float, t2: float) -> float:
-    """Signal of a spin echo: S = ρ (1 − exp(−TR / T1)) exp(−TE / T2)."""
-    return density * (1 - np.exp(-REPETITION_MS / t1)) * np.exp(-ECHO_MS / t2)
 
 
 def main() -> int:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 
+from .errors import MissingError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 def has_bfloat16(device: str) -> bool:
     """Whether products and convolutions in bfloat16 are fast on a torch device (``cpu``, ``cuda`` or ``mps``)."""
@@ -24,3 +28,23 @@ def can_fork() -> bool:
 def usable_cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_device(name: str) -> str:
+    """The torch device that `name` (auto, cpu, cuda or mps) stands for.
+
+    Raises
+    ------
+    MissingError
+        If torch or the device is not there.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingError(f"PyTorch cannot be imported: {error}", "Install it: pip install torch") from error
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if not there[name]:
+        raise MissingError(f"device {name} is not available here", "Use --device cpu, or auto")
+    return name

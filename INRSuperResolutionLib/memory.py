@@ -1,4 +1,4 @@
-"""How much memory is free, on every system, and how to give some back; needs no package."""
+"""How much memory is free or was used, on every system, and how to give some back; needs no package."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import ctypes
 import gc
 import subprocess
 import sys
+
+# float32 results, their copy while writing, and the scratch of the consistency check
+BYTES_PER_RESULT_VOXEL = 16
 
 
 def available_memory() -> int | None:
@@ -64,3 +67,13 @@ def _on_macos() -> int:
     page = int(first.partition("page size of ")[2].split(" ")[0])
     pages = {name.strip(): int(count.strip(" .")) for name, _, count in (line.partition(":") for line in lines)}
     return page * sum(pages[f"Pages {kind}"] for kind in ("free", "inactive", "speculative"))
+
+
+def peak_memory_mb() -> float | None:
+    """The most memory that this process has held, in MB; None on Windows."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .errors import Cancelled
-from .volume import Volume
 
 Event = dict[str, object]
 # the usual share of each stage in the whole run, to foresee the remaining time
@@ -80,6 +79,10 @@ class Progress:
         event["metrics"] = metrics
         self._emit(event)
 
+    def part(self, start: float, end: float) -> Progress:
+        """For something that does a part of this stage, from `start` to `end` (0 to 1), and knows nothing of the rest."""
+        return _Part(self, start, end)
+
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if the user wants to stop."""
         if self._is_cancelled():
@@ -99,19 +102,40 @@ class Progress:
         """Tell the user something that does not stop the run."""
         self._emit({"event": "warning", "message": message})
 
-    def preview(self, make: Callable[[], Volume]) -> None:
-        """Write a preview made by `make`, unless that would take too much of the run's time."""
+    def preview(self, write: Callable[[Path], None]) -> None:
+        """Let `write` make a preview and save it where it is told, unless that would take too much of the run's time."""
         now = time.perf_counter()
         if self._preview_folder is None or now < self._next_preview:
             return
-        from .volume_io import write
-
         self._previews += 1
         path = self._preview_folder / f"preview-{self._previews}.nii"  # uncompressed: a viewer must not wait for it
-        write(make(), path)
+        write(path)
         self._emit({"event": "preview", "path": str(path)})
         cost = time.perf_counter() - now
         self._next_preview = time.perf_counter() + max(1.0, cost / PREVIEW_COST)
+
+
+class _Part(Progress):
+    """See :meth:`Progress.part`; stages within it are not told."""
+
+    def __init__(self, whole: Progress, start: float, end: float) -> None:
+        super().__init__()
+        self._whole, self._from, self._to = whole, start, end
+
+    def update(self, fraction: float, **metrics: float) -> None:
+        self._whole.update(self._from + (self._to - self._from) * fraction, **metrics)
+
+    def stage(self, name: str) -> None:
+        self.update(0.0)
+
+    def raise_if_cancelled(self) -> None:
+        self._whole.raise_if_cancelled()
+
+    def warning(self, message: str) -> None:
+        self._whole.warning(message)
+
+    def preview(self, write: Callable[[Path], None]) -> None:
+        self._whole.preview(write)
 
 
 SILENT = Progress()

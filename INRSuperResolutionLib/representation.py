@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .errors import InputError
-from .grid import Grid
+from .image.grid import Grid
+from .image.volume import Volume
 from .progress import SILENT, Progress
-from .volume import Volume
 
 FORMAT = "inrsr-representation/3"
 

@@ -154,8 +154,8 @@ def missing(zoom, view) -> set:
 
 def error_of(view, zoom, every=37) -> float:
     """Largest difference of a frame from the direct sum at some of its pixels, as a part of the volume's range."""
-    from INRSuperResolutionLib.grid import Grid
-    from INRSuperResolutionLib.zoom_worker import encode_on_demand
+    from INRSuperResolutionLib.image.grid import Grid
+    from INRSuperResolutionLib.jobs.zoom_worker import encode_on_demand
 
     frame = slicer.util.arrayFromVolume(view.node)[0]
     matrix = vtk.vtkMatrix4x4()

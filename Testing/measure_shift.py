@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from INRSuperResolutionLib.forward_model import SliceProfile, coarse_axes, observe
-from INRSuperResolutionLib.interpolate import resample
-from INRSuperResolutionLib.registration import rigid_motion
-from INRSuperResolutionLib.volume import Volume
-from INRSuperResolutionLib.volume_io import read
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile, coarse_axes, observe
+from INRSuperResolutionLib.image.files import read
+from INRSuperResolutionLib.image.interpolate import resample
+from INRSuperResolutionLib.image.registration import rigid_motion
+from INRSuperResolutionLib.image.volume import Volume
 
 
 def shift_of(field: Volume, source: Volume, profile: SliceProfile) -> np.ndarray:

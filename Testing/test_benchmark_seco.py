@@ -8,7 +8,7 @@ from phantoms import phantom
 
 from INRSuperResolutionLib import Volume, write
 from INRSuperResolutionLib.benchmarks.seco import Case, back_projected, dice, figures
-from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.image.interpolate import resample
 
 
 def textured() -> Volume:

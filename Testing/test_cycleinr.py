@@ -17,11 +17,12 @@ from tinynetworks import BLOCKS, VOLUMETRIC, blobs, random_weights, small, train
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import InputError, Volume, write
 from INRSuperResolutionLib.errors import Cancelled
-from INRSuperResolutionLib.intensity import Scaling
-from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.image.intensity import Scaling
+from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods.cycleinr import choice, representation
 from INRSuperResolutionLib.methods.cycleinr.choice import best_weights
 from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
+from INRSuperResolutionLib.methods.pretrained.weights import load_weights
 from INRSuperResolutionLib.progress import Progress
 from INRSuperResolutionLib.training import blocks
 from INRSuperResolutionLib.training.blocks import (
@@ -33,8 +34,7 @@ from INRSuperResolutionLib.training.blocks import (
     thin_out,
     warped_copies,
 )
-from INRSuperResolutionLib.training.loop import TrainingSettings
-from INRSuperResolutionLib.weights import load_weights
+from INRSuperResolutionLib.training.settings import TrainingSettings
 
 TOLD = Told(3.0, 0.0)
 fit = importlib.import_module("INRSuperResolutionLib.methods.cycleinr.fit")  # the package has a function of this name
@@ -362,7 +362,7 @@ def test_saved_and_loaded(fitted, tmp_path):
 @pytest.fixture
 def two_weights(tmp_path, monkeypatch):
     """Shipped weights: general ones that add nothing to the spline, and ones for a contrast that spoil it."""
-    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
     sums = {}
     for name, size in (("cycleinr", 0.0), ("cycleinr-mr-x", 0.3)):
         path = random_weights("cycleinr", tmp_path / f"{name}.safetensors", size=size)

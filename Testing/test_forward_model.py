@@ -6,8 +6,8 @@ from phantoms import oblique, phantom
 from scipy import ndimage
 
 from INRSuperResolutionLib import Grid, InputError, Volume
-from INRSuperResolutionLib.degrade import degrade
-from INRSuperResolutionLib.forward_model import SliceProfile, coarse_axes, observe
+from INRSuperResolutionLib.acquisition.degrade import degrade
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile, coarse_axes, observe
 
 
 def test_boxcar_over_whole_voxels_is_their_mean():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from phantoms import oblique
 
 from INRSuperResolutionLib import Grid, InputError
-from INRSuperResolutionLib.grid import count_centres
+from INRSuperResolutionLib.image.grid import count_centres
 
 EXACT_MM = 1e-9  # the acceptance asks for it
 

@@ -83,7 +83,7 @@ def test_installed_module_finds_the_library_and_its_worker(tree):
     program = (
         "import sys, os; sys.path[:] = [p for p in sys.path if 'INR' not in p];"
         f"sys.path.insert(0, {str(tree)!r});"
-        "from INRSuperResolutionModule.library import libraryFolder; import INRSuperResolutionLib.worker as w;"
+        "from INRSuperResolutionModule.library import libraryFolder; import INRSuperResolutionLib.jobs.worker as w;"
         "print(libraryFolder(), w.__file__)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, timeout=60)

@@ -8,8 +8,8 @@ import SimpleITK as sitk
 from phantoms import oblique, phantom
 
 from INRSuperResolutionLib import Grid, Volume
-from INRSuperResolutionLib.interpolate import index_coordinates, resample
-from INRSuperResolutionLib.volume_io import to_sitk
+from INRSuperResolutionLib.image.interpolate import index_coordinates, resample
+from INRSuperResolutionLib.image.itk import to_sitk
 
 AFFINES = {
     "oblique": oblique(),

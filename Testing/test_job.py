@@ -5,8 +5,8 @@ import json
 import pytest
 
 from INRSuperResolutionLib.errors import InputError
-from INRSuperResolutionLib.job import SCHEMA, Job
-from INRSuperResolutionLib.staging import Staging, clear_staging, staging_folders
+from INRSuperResolutionLib.jobs.job import SCHEMA, Job
+from INRSuperResolutionLib.jobs.staging import Staging, clear_staging, staging_folders
 
 
 def job(**changes) -> Job:

@@ -5,7 +5,7 @@ import pytest
 from phantoms import oblique, phantom
 
 from INRSuperResolutionLib import Grid, InputError, Volume
-from INRSuperResolutionLib.labels import automatic_prior, make_prior, prior_of_label_map, prior_of_maps
+from INRSuperResolutionLib.image.labels import automatic_prior, make_prior, prior_of_label_map, prior_of_maps
 
 
 def image(shape=(12, 10, 5)) -> Volume:

@@ -6,10 +6,9 @@ from phantoms import phantom
 from skimage.metrics import normalized_mutual_information, peak_signal_noise_ratio, structural_similarity
 
 from INRSuperResolutionLib import Grid, Volume
-from INRSuperResolutionLib.degrade import degrade
-from INRSuperResolutionLib.forward_model import SliceProfile
-from INRSuperResolutionLib.interpolate import resample
-from INRSuperResolutionLib.metrics import (
+from INRSuperResolutionLib.acquisition.degrade import degrade
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile
+from INRSuperResolutionLib.evaluation.metrics import (
     compare,
     consistency,
     kspace_consistency,
@@ -17,6 +16,7 @@ from INRSuperResolutionLib.metrics import (
     mutual_information_error,
     psnr,
 )
+from INRSuperResolutionLib.image.interpolate import resample
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_small_images_have_no_ssim():
 
 
 def test_coverage_is_the_same_along_and_across_the_axes():
-    from INRSuperResolutionLib.metrics import _covered
+    from INRSuperResolutionLib.evaluation.metrics import _covered
 
     source = phantom((9, 8, 7), np.diag([1, 2, -3, 1.0]))
     turn = np.array([[0, 0, 1.3, 2.2], [0.9, 0, 0, -1], [0, -1, 0, 6.6], [0, 0, 0, 1]])

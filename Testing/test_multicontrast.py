@@ -7,14 +7,14 @@ from phantoms import phantom
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, Volume
-from INRSuperResolutionLib.degrade import degrade
-from INRSuperResolutionLib.forward_model import SliceProfile
-from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.acquisition.degrade import degrade
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile
+from INRSuperResolutionLib.evaluation.metrics import psnr
+from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods.multicontrast.guided import GuidedRepresentation
 from INRSuperResolutionLib.methods.multicontrast.inr import FourierNetwork
 from INRSuperResolutionLib.methods.multicontrast.settings import InrSettings
 from INRSuperResolutionLib.methods.scan import Scan
-from INRSuperResolutionLib.metrics import psnr
 
 QUICK = {"steps": 40, "crop": 32}
 

@@ -9,15 +9,15 @@ from tinynetworks import blobs, random_weights, small
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, Volume
-from INRSuperResolutionLib.interpolate import resample, weight_matrix
+from INRSuperResolutionLib.image.interpolate import resample, weight_matrix
 from INRSuperResolutionLib.methods import slicewise
-from INRSuperResolutionLib.methods.encoder import lattice_points, parameters_of
-from INRSuperResolutionLib.methods.networks import make_network
 from INRSuperResolutionLib.methods.nexpr.consistency import centre_of_kspace, correction, fine_positions, is_period
 from INRSuperResolutionLib.methods.nexpr.drawing import SliceFunction
 from INRSuperResolutionLib.methods.nexpr.network import NExpRNetwork
 from INRSuperResolutionLib.methods.nexpr.raster import Basis, direct_sum, knots, rasterise
 from INRSuperResolutionLib.methods.nexpr.settings import PAPER_ARCHITECTURE
+from INRSuperResolutionLib.methods.pretrained.encoder import lattice_points, parameters_of
+from INRSuperResolutionLib.methods.pretrained.networks import make_network
 
 PAPER_BASIS = {"basis": "paper", "frequencies": 3, "first_step": 1.0}
 
@@ -207,7 +207,7 @@ def test_single_slices_along_any_axis(tmp_path, shape):
 def test_few_codes_in_memory_make_no_difference(explicit, monkeypatch):
     grid = explicit.contrasts[0].grid.scaled((1.5, 1.5, 2))
     wanted = explicit.sample(grid)[0].data
-    monkeypatch.setattr("INRSuperResolutionLib.methods.slicewise.CACHE_BYTES", 1)
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.slicewise.CACHE_BYTES", 1)
     explicit._codes.clear()
     explicit._bytes = 0
     np.testing.assert_allclose(explicit.sample(grid)[0].data, wanted, rtol=0, atol=1e-6 * np.ptp(wanted))

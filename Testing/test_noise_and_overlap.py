@@ -10,8 +10,8 @@ import pytest
 from phantoms import phantom
 
 from INRSuperResolutionLib import InputError, Volume, write
-from INRSuperResolutionLib.noise import slice_noise, snli
-from INRSuperResolutionLib.overlap import label_agreement, segmented_by
+from INRSuperResolutionLib.acquisition.noise import slice_noise, snli
+from INRSuperResolutionLib.evaluation.overlap import label_agreement, segmented_by
 
 
 def noisy(levels, shape=(48, 52)) -> np.ndarray:

@@ -13,8 +13,9 @@ from phantoms import oblique, phantom
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, InputError, Volume
-from INRSuperResolutionLib.forward_model import SliceProfile
-from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile
+from INRSuperResolutionLib.evaluation.metrics import consistency, psnr
+from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods import METHODS
 from INRSuperResolutionLib.methods.perimage import BASELINE_PRESETS, SECO_PRESETS
 from INRSuperResolutionLib.methods.perimage.field import make_network
@@ -23,7 +24,6 @@ from INRSuperResolutionLib.methods.perimage.pixels import Frame, Pixels, parts_o
 from INRSuperResolutionLib.methods.perimage.seco import ConditionedSines, Seco
 from INRSuperResolutionLib.methods.perimage.segmentation import keep_majorities
 from INRSuperResolutionLib.methods.perimage.settings import SecoSettings
-from INRSuperResolutionLib.metrics import consistency, psnr
 
 QUICK = {"epochs": 4, "volume_epochs": 2, "width": 32}
 PRESETS = {"seco": SECO_PRESETS, **BASELINE_PRESETS}

@@ -4,8 +4,8 @@ import numpy as np
 from phantoms import oblique
 
 from INRSuperResolutionLib import Volume
-from INRSuperResolutionLib.interpolate import resample
-from INRSuperResolutionLib.registration import register_rigidly
+from INRSuperResolutionLib.image.interpolate import resample
+from INRSuperResolutionLib.image.registration import register_rigidly
 
 
 def test_a_known_motion_is_found_and_no_voxel_is_touched(data_folder):

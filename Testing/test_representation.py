@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, InputError, Volume
-from INRSuperResolutionLib.methods.interpolation import SplineRepresentation
+from INRSuperResolutionLib.methods.plain.interpolation import SplineRepresentation
 
 
 def test_tiles_make_no_difference(monkeypatch):

@@ -8,12 +8,12 @@ from tinynetworks import SLICEWISE, VOLUMETRIC
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Volume
-from INRSuperResolutionLib.degrade import degrade
-from INRSuperResolutionLib.interpolate import resample
+from INRSuperResolutionLib.acquisition.degrade import degrade
+from INRSuperResolutionLib.evaluation.metrics import psnr
+from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods import METHODS
-from INRSuperResolutionLib.methods.zero_filling import ZeroFilling
-from INRSuperResolutionLib.metrics import psnr
-from INRSuperResolutionLib.weights import FOR_CT, shipped
+from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling
+from INRSuperResolutionLib.methods.pretrained.weights import FOR_CT, shipped
 
 AS_IT_IS = {"check": False}
 # in Hounsfield units

@@ -45,7 +45,7 @@ def test_estimate_warns_of_too_little_memory_and_says_what_would_fit(slicer, pan
 def test_an_unknown_duration_is_not_told(slicer, panel, monkeypatch):
     from INRSuperResolutionModule.runs import foresight
 
-    from INRSuperResolutionLib.estimate import Estimate
+    from INRSuperResolutionLib.jobs.estimate import Estimate
 
     monkeypatch.setattr(foresight, "estimate", lambda *_: Estimate(None, 2 << 30))
     small_volume(slicer)

@@ -10,6 +10,8 @@ import pytest
 from scenes import affine_of, run_and_wait, small_volume, wait
 from segments import label_map_of, segmentation_of, small_labels
 
+from INRSuperResolutionLib.auto import choose
+from INRSuperResolutionLib.image.grid import Grid
 from INRSuperResolutionLib.methods import METHODS
 
 pytestmark = pytest.mark.usefixtures("warm_workers")
@@ -90,7 +92,7 @@ def test_weights_of_ones_own(slicer, panel, monkeypatch):
 def test_a_new_user_is_led_to_the_better_method(slicer, panel):
     """Three clicks after loading two scans: open the module (two), Run; a fourth, the tick, gives the better one."""
     small_volume(slicer)
-    small_volume(slicer, "FLAIR")
+    small_volume(slicer, "FLAIR", (12, 5, 10), matrix=np.diag([1.1, 4.0, 0.9, 1.0]))
     panel.enter()
     assert panel.ui.runButton.enabled and "tick them" in panel.ui.whenLabel.text
     panel.ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
@@ -98,14 +100,25 @@ def test_a_new_user_is_led_to_the_better_method(slicer, panel):
     assert panel.ui.runButton.enabled
 
 
-def test_one_scan_is_restored_by_seco_and_the_panel_asks_for_a_segmentation(slicer, panel):
+def test_recommended_is_what_the_command_line_would_choose(slicer, panel):
+    volume = small_volume(slicer)
+    panel.enter()
+    p, choices = panel._parameterNode, panel.panel.choices
+    scan = Grid((10, 12, 5), affine_of(slicer, volume))
+    assert choices.recommended() == choose([scan])
+    p.outputMode, p.factor = "factor", 1.0
+    assert choices.methodName() == choose([scan], scan).method == "cubic"
+
+
+def test_seco_asks_for_a_segmentation(slicer, panel):
     label_map_of(slicer, small_labels(), np.eye(4), name="Labels")
     volume = small_volume(slicer)
     panel.enter()
     panel.parent.show()
     p, ui = panel._parameterNode, panel.ui
     assert p.inputVolume is volume, "a label map is no input"
-    assert panel.panel.choices.methodName() == "seco" and ui.methodCombo.itemText(0) == "Recommended: SeCo-INR"
+    assert not ui.segmentationSelector.visible, "the recommended method takes none"
+    p.method = "seco"
     assert ui.segmentationSelector.visible and ui.segmentationOutputCheckBox.visible
     assert ui.segmentationSelector.currentText == "Tissue classes found automatically"
     assert not ui.segmentationOutputCheckBox.checked and panel.panel.choices.request().segmentationID is None
@@ -119,7 +132,8 @@ def test_one_scan_is_restored_by_seco_and_the_panel_asks_for_a_segmentation(slic
     assert request.segmentationID == node.GetID() and request.segmentationOutput
     ui.segmentationOutputCheckBox.click()
     assert p.segmentationOutput == "no" and not panel.panel.choices.request().segmentationOutput
-    # a second contrast makes another method the recommended one, so it can be ticked
+    # the method for several contrasts takes no segmentation
+    p.method = "multicontrast"
     small_volume(slicer, "FLAIR")
     assert ui.contrastsList.visible
     ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
@@ -132,6 +146,7 @@ def test_one_scan_is_restored_by_seco_and_the_panel_asks_for_a_segmentation(slic
 def test_a_segmentation_without_segments_is_no_choice(slicer, panel):
     small_volume(slicer)
     panel.enter()
+    panel._parameterNode.method = "seco"
     panel._parameterNode.segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Empty")
     assert not panel.ui.runButton.enabled and "Empty has no segments" in panel.ui.runButton.toolTip
     panel._parameterNode.segmentation = None

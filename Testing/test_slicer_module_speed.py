@@ -72,8 +72,8 @@ def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_fold
 ECHO = """
 import json, sys
 print(json.dumps({"event": "started", "pid": 0}), flush=True)
-from INRSuperResolutionLib.job import Job
-from INRSuperResolutionLib.volume_io import read, write
+from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.image.files import read, write
 from owntime import own_time
 ready = own_time()
 job = Job.read(sys.argv[1])

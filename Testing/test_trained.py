@@ -13,12 +13,19 @@ from tinynetworks import SLICEWISE, TRAINED, blobs, random_weights, training
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import InputError, MissingError, Volume, write
-from INRSuperResolutionLib.methods.encoder import lattice_points
-from INRSuperResolutionLib.methods.networks import make_network
-from INRSuperResolutionLib.methods.slicewise import blend
-from INRSuperResolutionLib.methods.zero_filling import ZeroFilling, slice_axis
+from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling, slice_axis
+from INRSuperResolutionLib.methods.pretrained.encoder import lattice_points
+from INRSuperResolutionLib.methods.pretrained.networks import make_network
+from INRSuperResolutionLib.methods.pretrained.slicewise import blend
+from INRSuperResolutionLib.methods.pretrained.weights import (
+    FOLDER,
+    candidates,
+    fitting_weights,
+    load_weights,
+    save_weights,
+    shipped,
+)
 from INRSuperResolutionLib.progress import Progress
-from INRSuperResolutionLib.weights import FOLDER, candidates, fitting_weights, load_weights, save_weights, shipped
 
 
 @pytest.fixture(params=SLICEWISE)
@@ -28,7 +35,7 @@ def method(request) -> str:
 
 def test_lattice_and_scattered_points_agree(method, tmp_path):
     weights = load_weights(str(random_weights(method, tmp_path / "w.safetensors")), method)
-    from INRSuperResolutionLib.methods.trained_network import load_network
+    from INRSuperResolutionLib.methods.pretrained.trained_network import load_network
 
     network = load_network(weights)
     with torch.inference_mode():
@@ -146,7 +153,7 @@ def test_shipped_weights_are_whole_and_fit_their_networks():
     assert {p.stem for p in FOLDER.glob("*.safetensors")} == set(sums)
     for name in sums:
         weights = load_weights(name, None)
-        from INRSuperResolutionLib.methods.networks import architecture_of
+        from INRSuperResolutionLib.methods.pretrained.networks import architecture_of
 
         network = make_network(architecture_of(weights.method, weights.architecture))
         network.load_state_dict(weights.tensors)
@@ -193,7 +200,7 @@ def test_weights_self_learn_from_the_volume(method, tmp_path, monkeypatch):
     """The shipped weights go on learning on the input."""
     volume = blobs((40, 36, 6))
     path = random_weights(method, tmp_path / f"{method}.safetensors")
-    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
     sums = {method: hashlib.sha256(path.read_bytes()).hexdigest()}
     (tmp_path / "checksums.json").write_text(json.dumps(sums))
     events = []
@@ -209,7 +216,7 @@ def test_weights_self_learn_from_the_volume(method, tmp_path, monkeypatch):
 
 
 def test_weights_are_chosen_for_ct(tmp_path, monkeypatch):
-    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
     (tmp_path / "checksums.json").write_text(json.dumps({"nexpr": "", "nexpr-ct": "", "liif": ""}))
     mr, ct = blobs(), blobs()
     ct = ct.replace(data=ct.data * 10 - 1000)
@@ -221,7 +228,7 @@ def test_weights_are_chosen_for_ct(tmp_path, monkeypatch):
 
 
 def test_weights_for_a_contrast_are_candidates_for_mr(tmp_path, monkeypatch):
-    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
     names = ["arssr", "cycleinr-mr-t1", "cycleinr-ct", "cycleinr", "cycleinr-paper"]
     (tmp_path / "checksums.json").write_text(json.dumps(dict.fromkeys(names, "")))
     mr, ct = blobs(), blobs()
@@ -234,6 +241,6 @@ def test_weights_for_a_contrast_are_candidates_for_mr(tmp_path, monkeypatch):
 def test_damaged_shipped_weights_are_noticed(monkeypatch, tmp_path):
     random_weights("nexpr", tmp_path / "nexpr.safetensors")
     (tmp_path / "checksums.json").write_text(json.dumps({"nexpr": "0" * 64}))
-    monkeypatch.setattr("INRSuperResolutionLib.weights.FOLDER", tmp_path)
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
     with pytest.raises(MissingError, match="SHA-256"):
         load_weights("nexpr", "nexpr")

@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 from tinynetworks import DATA, QUICK, TRAINED, blobs, small, training
 
 from INRSuperResolutionLib import InputError, write
-from INRSuperResolutionLib.intensity import Scaling
+from INRSuperResolutionLib.image.intensity import Scaling
 from INRSuperResolutionLib.training import command
 from INRSuperResolutionLib.training.data import DataSettings, SliceSet, cut, make_example
 from INRSuperResolutionLib.training.denoise import DENOISERS
-from INRSuperResolutionLib.training.loop import Team, TrainingSettings
+from INRSuperResolutionLib.training.loop import Team
+from INRSuperResolutionLib.training.settings import TrainingSettings
 
 
 @pytest.mark.parametrize("kind", ["kspace", "area", "profile"])

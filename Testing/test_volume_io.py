@@ -10,8 +10,8 @@ import SimpleITK as sitk
 from phantoms import oblique, phantom
 
 from INRSuperResolutionLib import Grid, InputError, Volume, read, write
-from INRSuperResolutionLib.interpolate import resample
-from INRSuperResolutionLib.volume_io import WRITABLE
+from INRSuperResolutionLib.image.files import WRITABLE
+from INRSuperResolutionLib.image.interpolate import resample
 
 
 @pytest.mark.parametrize("suffix", WRITABLE)

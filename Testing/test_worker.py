@@ -16,11 +16,11 @@ import pytest
 from phantoms import leftovers, phantom
 
 from INRSuperResolutionLib import Volume, read, write
-from INRSuperResolutionLib.client import run_in_worker
 from INRSuperResolutionLib.errors import Cancelled, InrsrError
-from INRSuperResolutionLib.job import Job
+from INRSuperResolutionLib.jobs.client import run_in_worker
+from INRSuperResolutionLib.jobs.job import Job
 
-WORKER = [sys.executable, "-u", "-m", "INRSuperResolutionLib.worker"]
+WORKER = [sys.executable, "-u", "-m", "INRSuperResolutionLib.jobs.worker"]
 CANCEL_SECONDS = 2.0  # the acceptance asks for it
 
 
@@ -207,7 +207,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
             task="upscale", method="linear", inputs=[str(tmp_path / "a.nii.gz")], outputs=[str(tmp_path / name)],
             scale=[2.0], run_id="full",
         ).write(tmp_path / "job.json")  # fmt: skip
-        limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); import runpy, sys; sys.argv = ['w', {str(tmp_path / 'job.json')!r}]; runpy.run_module('INRSuperResolutionLib.worker', run_name='__main__')"
+        limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); import runpy, sys; sys.argv = ['w', {str(tmp_path / 'job.json')!r}]; runpy.run_module('INRSuperResolutionLib.jobs.worker', run_name='__main__')"
         done = subprocess.run([sys.executable, "-c", limit], capture_output=True, text=True, timeout=60)
         error = json.loads(done.stdout.splitlines()[-1])
         assert (done.returncode, error["code"]) == (2, "input"), done

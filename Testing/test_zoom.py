@@ -11,8 +11,8 @@ import vtk
 from safetensors import safe_open
 from scenes import affine_of, small_volume
 
-from INRSuperResolutionLib.grid import Grid
-from INRSuperResolutionLib.zoom_worker import encode_on_demand
+from INRSuperResolutionLib.image.grid import Grid
+from INRSuperResolutionLib.jobs.zoom_worker import encode_on_demand
 
 SIZE = (160, 120)
 

@@ -12,7 +12,7 @@ from tinynetworks import blobs, random_weights
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid
 from INRSuperResolutionLib.methods.nexpr import planes, tiles
-from INRSuperResolutionLib.methods.nexpr.planes import Plane
+from INRSuperResolutionLib.methods.nexpr.plane import Plane
 from INRSuperResolutionLib.methods.nexpr.raster import Basis, direct_sum, rasterise
 from INRSuperResolutionLib.methods.nexpr.seams import meet
 

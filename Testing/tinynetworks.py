@@ -9,11 +9,12 @@ import torch
 
 from INRSuperResolutionLib import Volume, write
 from INRSuperResolutionLib.methods.cycleinr.settings import VolumetricArchitecture
-from INRSuperResolutionLib.methods.networks import ARCHITECTURES, Architecture, architecture_of
+from INRSuperResolutionLib.methods.pretrained.networks import ARCHITECTURES, Architecture, architecture_of
+from INRSuperResolutionLib.methods.pretrained.weights import save_weights
 from INRSuperResolutionLib.training.blocks import BlockSettings
 from INRSuperResolutionLib.training.data import DataSettings
-from INRSuperResolutionLib.training.loop import Training, TrainingSettings
-from INRSuperResolutionLib.weights import save_weights
+from INRSuperResolutionLib.training.loop import Training
+from INRSuperResolutionLib.training.settings import TrainingSettings
 
 SMALL = {"features": 4, "blocks": 1}
 QUICK = TrainingSettings(batch=2, warmup=1, every=4, validation_examples=2, mixed_precision=False)
@@ -64,7 +65,7 @@ def training(
 
 def random_weights(method: str, path: Path, seed=0, size=0.3, **changes) -> Path:
     """A weights file of an untrained network whose output is not small (or nothing, for a size of 0)."""
-    from INRSuperResolutionLib.methods.networks import make_network
+    from INRSuperResolutionLib.methods.pretrained.networks import make_network
 
     torch.manual_seed(seed)
     architecture = small(method, **changes)

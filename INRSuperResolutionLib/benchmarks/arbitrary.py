@@ -17,13 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..degrade import degrade
+from ..acquisition.degrade import degrade
 from ..errors import MissingError
-from ..metrics import compare, psnr
+from ..evaluation.metrics import compare, psnr
+from ..fitting import fit
+from ..image.files import read
+from ..image.volume import Volume
 from ..pictures import figure_of
-from ..run import fit
-from ..volume import Volume
-from ..volume_io import read
 
 DEFAULT_DATA = Path("../shared/data")
 CASES = ("ms19_t2", "ms19_flair")

@@ -21,12 +21,12 @@ import numpy as np
 import torch
 
 from ..errors import MissingError
-from ..methods.networks import ARCHITECTURES
-from ..metrics import psnr
+from ..evaluation.metrics import psnr
+from ..fitting import fit
+from ..image.volume import Volume
+from ..methods.pretrained.networks import ARCHITECTURES
 from ..pictures import figure_of
-from ..run import fit
 from ..training.data import DataSettings
-from ..volume import Volume
 from .arbitrary import DEFAULT_DATA, loses
 from .tables import Row, print_tables
 from .variants import Variant, train, truths

@@ -21,17 +21,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..client import run_in_worker
-from ..degrade import degrade
-from ..intensity import foreground, robust_range
-from ..interpolate import Sampler
-from ..job import Job
-from ..metrics import compare
-from ..noise import snli
+from ..acquisition.degrade import degrade
+from ..acquisition.noise import snli
+from ..evaluation.metrics import compare
+from ..fitting import fit
+from ..image.files import read, write
+from ..image.intensity import foreground, robust_range
+from ..image.interpolate import Sampler
+from ..image.volume import Volume
+from ..jobs.client import run_in_worker
+from ..jobs.job import Job
 from ..pictures import figure_of
-from ..run import fit
-from ..volume import Volume
-from ..volume_io import read, write
 from .arbitrary import DEFAULT_DATA
 from .lpips import perceptual_distance
 from .tables import Row, print_tables

@@ -15,13 +15,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..degrade import degrade
-from ..demo import load_anatomy
-from ..intensity import foreground
-from ..metrics import compare
-from ..run import fit
-from ..volume import Volume
-from ..volume_io import read
+from ..acquisition.degrade import degrade
+from ..evaluation.metrics import compare
+from ..fitting import fit
+from ..image.files import read
+from ..image.intensity import foreground
+from ..image.volume import Volume
+from .anatomy import load_anatomy
 
 DEFAULT_DATA = Path("../shared/data")
 SUBJECT = ("ms19_t1.nii.gz", "ms19_flair.nii.gz")

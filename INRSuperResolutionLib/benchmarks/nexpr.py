@@ -25,13 +25,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..methods.encoder import SliceNetwork, parameters_of
-from ..methods.networks import ARCHITECTURES, make_network
 from ..methods.nexpr.network import NExpRNetwork
 from ..methods.nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
-from ..methods.trained_network import load_network
+from ..methods.pretrained.encoder import SliceNetwork, parameters_of
+from ..methods.pretrained.networks import ARCHITECTURES, make_network
+from ..methods.pretrained.trained_network import load_network
+from ..methods.pretrained.weights import load_weights
 from ..pictures import figure_of
-from ..weights import load_weights
 from .arbitrary import DEFAULT_DATA
 from .raster import flops, median
 from .tables import Row, print_tables

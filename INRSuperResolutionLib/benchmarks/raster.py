@@ -21,13 +21,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..methods.coordinate.network import CoordinateNetwork
 from ..methods.coordinate.settings import LIIF_ARCHITECTURE
-from ..methods.encoder import lattice_points, parameters_of
 from ..methods.nexpr.drawing import SliceFunction
 from ..methods.nexpr.network import NExpRNetwork
-from ..methods.nexpr.planes import Plane, VolumeFunction
+from ..methods.nexpr.plane import Plane
+from ..methods.nexpr.planes import VolumeFunction
 from ..methods.nexpr.raster import Basis, direct_sum
 from ..methods.nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
-from ..methods.slicewise import PADDING
+from ..methods.pretrained.encoder import lattice_points, parameters_of
+from ..methods.pretrained.slicewise import PADDING
 
 SIDE = 256
 DRAWN = 1024

@@ -22,18 +22,18 @@ import numpy as np
 from scipy import ndimage
 from skimage.metrics import structural_similarity
 
-from ..degrade import degrade
+from ..acquisition.degrade import degrade
 from ..errors import InputError
-from ..grid import Grid
-from ..interpolate import index_coordinates
-from ..labels import automatic_prior
+from ..evaluation.metrics import psnr
+from ..fitting import fit
+from ..image.files import read
+from ..image.grid import Grid
+from ..image.interpolate import index_coordinates
+from ..image.labels import automatic_prior
+from ..image.volume import Volume
 from ..methods.perimage import BASELINE_PRESETS
-from ..metrics import psnr
 from ..pictures import figure_of
 from ..representation import Representation
-from ..run import fit
-from ..volume import Volume
-from ..volume_io import read
 from .tables import print_tables
 
 DEFAULT_DATA = Path("../shared/data")

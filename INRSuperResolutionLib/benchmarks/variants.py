@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..methods.networks import Architecture
-from ..run import fit
+from ..fitting import fit
+from ..image.files import read
+from ..image.volume import Volume
+from ..methods.pretrained.networks import Architecture
 from ..training.data import DataSettings
-from ..training.loop import Training, TrainingSettings
-from ..volume import Volume
-from ..volume_io import read
+from ..training.loop import Training
+from ..training.settings import TrainingSettings
 from .arbitrary import figures, loses, some_slices
 
 # what is learned from, what the curves are of, and what the tables are measured on

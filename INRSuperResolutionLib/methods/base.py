@@ -6,18 +6,37 @@ import dataclasses
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import InputError
+from ..image.volume import Volume
 from ..progress import SILENT, Progress
-from ..volume import Volume
 
 if TYPE_CHECKING:  # a panel lists the methods before scipy and safetensors are installed
-    from ..forward_model import SliceProfile
-    from ..labels import Prior
+    from ..acquisition.forward_model import SliceProfile
+    from ..image.labels import Prior
     from ..representation import Representation
+    from .pretrained.weights import Weights
 
 Settings = TypeVar("Settings")
+
+
+class Learner(Protocol):
+    """Lets trained weights go on learning on the volumes themselves: what their sharp planes show is the truth.
+
+    A fit is given it, because training stands above the methods.
+    """
+
+    def __call__(
+        self, method: str, volumes: Sequence[Volume], start: str, seconds: float, axis: int | None, context: FitContext
+    ) -> Weights:
+        """The weights `start` of `method` after `seconds` more; `axis` is that across the slices, None for the coarsest.
+
+        Raises
+        ------
+        InputError
+            If there is no sharp plane to learn from.
+        """
 
 
 @dataclass(frozen=True)
@@ -37,6 +56,10 @@ class FitContext:
     seed: int = 0
     max_seconds: float | None = None
     progress: Progress = field(default=SILENT)
+    left_out: Sequence[int] = ()
+    """Slices (of the even scan) that a fit to one scan must not learn from: it will be judged by them."""
+    learn: Learner | None = None
+    """How weights go on learning on the volumes; needed for the weights ``self`` only."""
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ..forward_model import SliceProfile, slice_taps, spline_through_profile
-from ..intensity import Scaling, foreground
-from ..interpolate import basis_matrix, cubic_prefilter
-from ..volume import Volume
-from ..volume_io import to_sitk
+from ..acquisition.forward_model import SliceProfile, slice_taps, spline_through_profile
+from ..image.intensity import Scaling, foreground
+from ..image.interpolate import basis_matrix, cubic_prefilter
+from ..image.itk import to_sitk
+from ..image.volume import Volume
 
 # slices that overlap more than this cannot be taken apart: the profile has a zero below their sampling frequency
 WIDEST_SLICE = 1.25

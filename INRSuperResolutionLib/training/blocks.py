@@ -15,13 +15,13 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
+from ..acquisition.forward_model import SliceProfile, averaged_basis, spline_through_profile
 from ..errors import InputError
-from ..forward_model import SliceProfile, averaged_basis, spline_through_profile
-from ..intensity import Scaling, foreground
-from ..interpolate import apply_along, basis_matrix, cubic_prefilter, weight_matrix
+from ..image.intensity import Scaling, foreground
+from ..image.interpolate import apply_along, basis_matrix, cubic_prefilter, weight_matrix
+from ..image.volume import Volume
 from ..methods.cycleinr.network import STRIDE
 from ..progress import SILENT, Progress
-from ..volume import Volume
 from .data import COARSER, SMALLEST_CROP, read_each
 
 # slices at the ends of a block whose surroundings the network does not see

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from ..degrade import KINDS, degrade
+from ..acquisition.degrade import KINDS, degrade
 from ..errors import InputError
-from ..intensity import Scaling, foreground, without_signal
-from ..interpolate import basis_matrix
+from ..image.files import read
+from ..image.intensity import Scaling, foreground, without_signal
+from ..image.interpolate import basis_matrix
+from ..image.volume import Volume
 from ..progress import SILENT, Progress
-from ..volume import Volume
-from ..volume_io import read
 
 # axes that are this much coarser than the finest one are not looked at as part of a plane
 COARSER = 1.25

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from ..device import has_bfloat16
+from ..image.volume import Volume
 from ..methods.cycleinr.network import REACH, Told, VolumetricNetwork
 from ..progress import SILENT, Progress
-from ..volume import Volume
 from .blocks import MARGIN, BlockExample, BlockSet, BlockSettings, make_block, spline_weights
 from .data import DataSettings, Example, SliceSet, make_example
 from .denoise import DENOISERS
 
 if TYPE_CHECKING:
-    from ..methods.encoder import SliceNetwork
-    from .loop import TrainingSettings
+    from ..methods.pretrained.encoder import SliceNetwork
+    from .settings import TrainingSettings
 
 # the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
 RANGE = 5.0

@@ -26,17 +26,17 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..device import can_fork
 from ..errors import InputError
-from ..methods.encoder import parameters_of
-from ..methods.networks import Architecture, make_network
+from ..image.volume import Volume
+from ..methods.pretrained.encoder import parameters_of
+from ..methods.pretrained.networks import Architecture, make_network
+from ..methods.pretrained.weights import load_weights, save_weights
 from ..progress import SILENT, Progress
-from ..volume import Volume
-from ..weights import load_weights, save_weights
 from .blocks import BlockSettings
 from .checkpoint import load_checkpoint, save_checkpoint
 from .curves import write_curves
 from .data import DataSettings
-from .denoise import DENOISERS
 from .lessons import BlockLessons, Lessons, SliceLessons
+from .settings import TrainingSettings
 
 # a rare steep batch must not undo what was learned
 LARGEST_GRADIENT = 1.0
@@ -46,44 +46,6 @@ MOST_LOST = 20
 SECONDS_BETWEEN_LOOKS = 1.0
 # the generators of the validation examples must differ from those of any step
 VALIDATION = 1 << 40
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How long and how fast to learn."""
-
-    batch: int = 4
-    """Crops in one step of each process."""
-    learning_rate: float = 1e-3
-    """AdamW's highest rate; it rises over the first steps and falls to 0 as a cosine."""
-    weight_decay: float = 1e-5
-    """AdamW's decay; the frequencies have none."""
-    squared: bool = False
-    """Squared differences instead of absolute ones: for the end of a training, as their mean is what PSNR measures."""
-    warmup: int = 200
-    """Steps over which the rate rises."""
-    denoise_weight: float = 0.0
-    """λ of the denoising loss; 0 for the L1 loss alone."""
-    denoise_sigma: float = 0.03
-    """Strength of the denoiser: noise level as a part of the image's range."""
-    denoiser: str = "nl-means"
-    """What the denoising loss compares with: ``nl-means``, ``tv``."""
-    cycle_weight: float = 0.0
-    """λ of the cycle loss of CycleINR; 0 for none."""
-    every: int = 500
-    """Steps between checkpoints, validations and lines of the log."""
-    validation_examples: int = 48
-    """Crops of the validation volumes that are looked at."""
-    patience: int = 0
-    """Stop after this many validations without a lower loss; 0 for never."""
-    mixed_precision: bool = True
-    """bfloat16 products where the device has them."""
-
-    def __post_init__(self) -> None:
-        if self.denoiser not in DENOISERS:
-            raise InputError(f"denoiser {self.denoiser!r} is not known", f"Give one of {', '.join(DENOISERS)}")
-        if self.batch < 1 or self.every < 1:
-            raise InputError("batch and every must be at least 1", "Give positive numbers")
 
 
 @dataclass(frozen=True)

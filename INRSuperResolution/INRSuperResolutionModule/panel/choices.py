@@ -6,23 +6,19 @@ from slicer.i18n import tr as _
 
 from ..library import addLibraryToPath
 from ..runs.sequences import browserOf, sequenceOf
-from ..scene.inputs import Request
+from ..scene.inputs import Request, affineOf
 from ..scene.segmentations import isLabelMap
 
 addLibraryToPath()
 
+from INRSuperResolutionLib.auto import Choice, choose  # noqa: E402
+from INRSuperResolutionLib.image.grid import Grid  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
 
-def recommendedMethod(inputCount: int) -> str:
-    """The first method that works on so many inputs; a baseline only if no other does."""
-    fitting = [n for n, m in METHODS.items() if takes(m, inputCount)]
-    return next((n for n in fitting if not METHODS[n].is_baseline), fitting[0])
-
-
-def takes(method, inputCount: int) -> bool:
-    """Whether a method works on so many inputs."""
-    return method.min_inputs <= inputCount and (method.max_inputs is None or inputCount <= method.max_inputs)
+def gridOf(node) -> Grid:
+    """Where the voxels of a volume lie, its parent transform aside."""
+    return Grid(node.GetImageData().GetDimensions(), affineOf(node))
 
 
 def takesMore(method) -> bool:
@@ -47,14 +43,26 @@ class Choices:
         """The sequence that is to be restored whole; None for a single volume."""
         return sequenceOf(self.parameters.inputVolume) if self.parameters.wholeSequence and self.inputs() else None
 
-    def recommended(self) -> str:
-        """The method for so many inputs."""
-        return recommendedMethod(max(1, len(self.inputs())))
+    def recommended(self) -> Choice:
+        """The method for these scans and what is wanted of them, as the command line's ``auto`` chooses it."""
+        scans = [gridOf(node) for node in self.inputs() if node.GetImageData() is not None]
+        if not scans:
+            return Choice("combined", "")
+        return choose(scans, self.wantedGrid(scans[0]), self.parameters.segmentation is not None)
+
+    def wantedGrid(self, scan: Grid) -> Grid | None:
+        """The voxels that are wanted of the first scan; None for isotropic ones."""
+        p = self.parameters
+        if p.outputMode == "like":
+            return gridOf(p.likeVolume) if p.likeVolume and p.likeVolume.GetImageData() is not None else None
+        if p.outputMode == "spacing":
+            return scan.with_spacing(p.spacing)
+        return scan.scaled(p.factor) if p.outputMode == "factor" else None
 
     def methodName(self) -> str:
         """The chosen method; the recommended one if none was chosen."""
         name = self.parameters.method
-        return name if name in METHODS else self.recommended()
+        return name if name in METHODS else self.recommended().method
 
     def preset(self) -> str:
         """The chosen preset; the first one of the method if it does not have that."""

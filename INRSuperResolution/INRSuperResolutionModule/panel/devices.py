@@ -8,7 +8,7 @@ from .notice import Notice
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.job import DEVICES  # noqa: E402
+from INRSuperResolutionLib.jobs.job import DEVICES  # noqa: E402
 
 DEVICE_NAMES = {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("NVIDIA GPU"), "mps": _("Apple GPU")}
 

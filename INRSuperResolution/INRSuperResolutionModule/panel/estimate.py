@@ -10,7 +10,7 @@ from .notice import Notice, duration
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.estimate import Estimate  # noqa: E402
+from INRSuperResolutionLib.jobs.estimate import Estimate  # noqa: E402
 
 
 class EstimateLine:

@@ -13,7 +13,7 @@ from .settingsform import SettingsForm
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.job import DEVICES, PROFILE_CHOICES  # noqa: E402
+from INRSuperResolutionLib.jobs.job import DEVICES, PROFILE_CHOICES  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
 OUTPUT_MODES = {
@@ -90,8 +90,8 @@ class Options:
     def _showMethod(self) -> None:
         ui, choices, p = self.ui, self._choices, self._choices.parameters
         method = METHODS[choices.methodName()]
-        recommended = METHODS[choices.recommended()].title
-        ui.methodCombo.setItemText(0, _("Recommended: {title}").format(title=recommended))
+        recommended = choices.recommended()
+        ui.methodCombo.setItemText(0, _("Recommended: {title}").format(title=METHODS[recommended.method].title))
         if [ui.qualityCombo.itemData(n) for n in range(ui.qualityCombo.count)] != list(method.presets):
             ui.qualityCombo.clear()
             for preset in method.presets:

@@ -9,8 +9,8 @@ from ..scene.inputs import InputProblem, Request, affineOf, cornersOf, cropToReg
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.estimate import Estimate, estimate  # noqa: E402
-from INRSuperResolutionLib.grid import Grid  # noqa: E402
+from INRSuperResolutionLib.image.grid import Grid  # noqa: E402
+from INRSuperResolutionLib.jobs.estimate import Estimate, estimate  # noqa: E402
 from INRSuperResolutionLib.memory import available_memory  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 

@@ -15,7 +15,7 @@ KILL_AFTER_MILLISECONDS = 1600
 BOOTSTRAP = (
     "import json,os,runpy;"
     "print(json.dumps({'event':'started','pid':os.getpid()}),flush=True);"
-    "runpy.run_module('INRSuperResolutionLib.worker',run_name='__main__',alter_sys=True)"
+    "runpy.run_module('INRSuperResolutionLib.jobs.worker',run_name='__main__',alter_sys=True)"
 )
 
 

@@ -379,7 +379,7 @@ def segmentationOf(request: Request):
 
 def makeJob(request: Request, paths: list[str], labels: str | None, like: str | None, folder: Path):
     """The job file's content for a request whose inputs are at `paths` and whose label map is at `labels`."""
-    from INRSuperResolutionLib.job import Job
+    from INRSuperResolutionLib.jobs.job import Job
     from INRSuperResolutionLib.methods import METHODS
 
     isSample = request.representationID is not None

@@ -421,7 +421,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
         return columns, rows, view.pixelToWorld() @ place
 
     def _planeOf(self, frameToWorld: np.ndarray, columns: int, rows: int):
-        from INRSuperResolutionLib.methods.nexpr.planes import Plane
+        from INRSuperResolutionLib.methods.nexpr.plane import Plane
 
         plane = Plane.of(np.linalg.inv(self._transform @ self._source.affine) @ frameToWorld, columns, rows)
         box = self._source.function.box(plane)

@@ -1,6 +1,6 @@
 """Where the zoom controller's frames come from: a worker in the background, and what it shares.
 
-The worker (:mod:`INRSuperResolutionLib.zoom_worker`) encodes slices; their coefficients are read from memory
+The worker (:mod:`INRSuperResolutionLib.jobs.zoom_worker`) encodes slices; their coefficients are read from memory
 that both processes map, and drawn here. Representations without such coefficients are drawn by the worker.
 No Qt: the controller asks for news with `poll`.
 """
@@ -18,7 +18,7 @@ from ..library import addLibraryToPath, pythonExecutable
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.client import worker_environment  # noqa: E402
+from INRSuperResolutionLib.jobs.client import worker_environment  # noqa: E402
 
 # a zoom worker ends when its stdin closes; this long it may take before it is killed
 SECONDS_TO_END = 1.0
@@ -32,7 +32,7 @@ class ZoomWorker:
         self._events: collections.deque[dict] = collections.deque()
         self._log: collections.deque[str] = collections.deque(maxlen=200)
         self._process = subprocess.Popen(
-            [pythonExecutable(), "-u", "-m", "INRSuperResolutionLib.zoom_worker"],
+            [pythonExecutable(), "-u", "-m", "INRSuperResolutionLib.jobs.zoom_worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             encoding="utf-8", errors="replace", env=worker_environment(1),
         )  # fmt: skip

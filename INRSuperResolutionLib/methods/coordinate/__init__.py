@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ...image.volume import Volume
 from ...representation import Representation
-from ...volume import Volume
 from ..base import FitContext
 from .settings import CoordinateSettings
 
@@ -20,7 +20,7 @@ def fit(method: str) -> Callable[[Sequence[Volume], CoordinateSettings, FitConte
     """The fit of ``coordinate``, ``liif`` or ``edsr``: encode all slices of each volume."""
 
     def fit_method(volumes: Sequence[Volume], settings: CoordinateSettings, context: FitContext) -> Representation:
-        from ..trained import fit_trained
+        from ..pretrained.trained import fit_trained
 
         return fit_trained(method, volumes, settings, context)
 

@@ -11,8 +11,8 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, relu
 
-from ...interpolate import weight_matrix
-from ..encoder import Encoder, SliceNetwork, lattice_points
+from ...image.interpolate import weight_matrix
+from ..pretrained.encoder import Encoder, SliceNetwork, lattice_points
 from .settings import CoordinateArchitecture, UpsamplerArchitecture
 
 # points that go through the decoder together: bounds the memory

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..slicewise import SlicewiseRepresentation
+from ..pretrained.slicewise import SlicewiseRepresentation
 
 
 class DecodedRepresentation(SlicewiseRepresentation):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
+from ...image.volume import Volume
 from ...representation import Representation
-from ...volume import Volume
 from ..base import FitContext
 from .settings import CycleINRSettings
 

@@ -9,11 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from ...forward_model import SliceProfile
-from ...intensity import foreground
+from ...acquisition.forward_model import SliceProfile
+from ...image.intensity import foreground
+from ...image.volume import Volume
 from ...progress import SILENT, Progress
-from ...volume import Volume
-from ...weights import Weights
+from ..pretrained.weights import Weights
 from .representation import SlicedScan, VolumetricRepresentation
 
 # pixels and slices of the part of a volume that is looked at

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ...image.volume import Volume
 from ...progress import Progress
 from ...representation import Representation
-from ...volume import Volume
-from ...weights import AUTO, Weights, candidates, load_weights
 from ..base import FitContext
-from ..self_training import SELF, rest_of_fit, told_of, weights_for
+from ..pretrained.self_training import SELF, rest_of_fit, told_of, weights_for
+from ..pretrained.weights import AUTO, Weights, candidates, load_weights
 from .choice import best_weights, gain_without_slices
 from .representation import SlicedScan, VolumetricRepresentation
 from .settings import CycleINRSettings
-
-if TYPE_CHECKING:
-    from ...training.blocks import BlockSettings
 
 # Slices twice as far apart are harder than those that are there: a network that loses a little there may still gain here
 # (measured on a scan that is blurred along its slices: with weights for another contrast, −0.8 dB there, +1.5 dB here). One
@@ -84,11 +78,10 @@ def weights_of_each(
         settings.weights,
         method,
         volumes,
-        lambda: examples_like(volumes, settings, context),
         settings.train_seconds,
-        2,
         context,
         start=start,
+        axis=axis,
     )
     return [one] * len(volumes)
 
@@ -103,15 +96,3 @@ def warn_of_distance(one: SlicedScan, progress: Progress) -> None:
             f"{one.source.name}: the slices are {one.told.ratio:.1f} pixels apart; the weights {one.weights.name} were "
             f"trained up to {highest:g}"
         )
-
-
-def examples_like(volumes: Sequence[Volume], settings: CycleINRSettings, context: FitContext) -> BlockSettings:
-    """Examples whose slices are as far apart as those of the volumes, and averaged where they are."""
-    from ...training.blocks import BlockSettings
-
-    axis = None if settings.axis < 0 else settings.axis
-    ratios = [SlicedScan(v, p, None, axis).told.ratio for v, p in zip(volumes, context.profiles)]
-    averaged = float(np.mean([p.kind != "none" for p in context.profiles]))
-    return BlockSettings(
-        lowest_scale=max(1.0, 0.7 * min(ratios)), highest_scale=max(1.5, 1.3 * max(ratios)), averaged=averaged
-    )

@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from ...acquisition.forward_model import FWHM, SliceProfile
 from ...device import has_bfloat16
-from ...forward_model import FWHM, SliceProfile
-from ...grid import Grid
-from ...interpolate import axis_map, index_coordinates, is_outside, resample, weight_matrix
+from ...image.grid import Grid
+from ...image.interpolate import axis_map, index_coordinates, is_outside, resample, weight_matrix
+from ...image.volume import Volume
 from ...progress import SILENT, Progress
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ...volume import Volume
-from ...weights import Weights
+from ..pretrained.trained_network import load_network
+from ..pretrained.weights import Weights
 from ..scan import Scan
-from ..trained_network import load_network
 from .network import REACH, STRIDE, Told, VolumetricNetwork
 
 # voxels by which a volume's edge is repeated around it, so that the network does not take it for a border of air
@@ -134,6 +134,15 @@ class VolumetricRepresentation(Representation):
                 added[slices, rows, columns] = np.tensordot(weights, found, (0, 1))
                 yield (n + (m + 1) / len(boxes)) / len(todo)
             one.correct(added)
+
+    def restore_others(self, volumes: Sequence[Volume], grids: Sequence[Grid]) -> list[np.ndarray]:
+        """What the first scan's network makes of other scans like it, thick along axis k; float32, a grid's shape each."""
+        own = self.scans[0]
+        scans = [SlicedScan(v, own.profile, own.weights, 2) for v in volumes]
+        made = VolumetricRepresentation(scans, self._device, mirrored=len(self._turns))
+        for _ in made.prepare():
+            pass
+        return [made.evaluate(grid, [n])[0] for n, grid in enumerate(grids)]
 
     @staticmethod
     def _averages(one: SlicedScan, depth: int) -> tuple[np.ndarray, np.ndarray]:

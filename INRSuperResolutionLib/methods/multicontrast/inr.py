@@ -17,14 +17,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...forward_model import SliceProfile
-from ...grid import Grid
-from ...intensity import Scaling, foreground
-from ...interpolate import resample
-from ...metrics import mutual_information
+from ...acquisition.forward_model import SliceProfile
+from ...evaluation.metrics import mutual_information
+from ...image.files import write
+from ...image.grid import Grid
+from ...image.intensity import Scaling, foreground
+from ...image.interpolate import resample
+from ...image.volume import Volume
 from ...progress import Progress
 from ...representation import Contrast, Representation
-from ...volume import Volume
 from ..base import FitContext
 from .settings import InrSettings
 
@@ -317,7 +318,7 @@ def preview(progress: Progress, representation: FourierRepresentation) -> None:
     """Show the first contrast at a coarse spacing."""
     grid = representation.contrasts[0].grid
     coarse = grid.with_spacing(max(2 * min(grid.spacing), max(grid.spacing) / 2))
-    progress.preview(lambda: representation.sample(coarse)[0])
+    progress.preview(lambda path: write(representation.sample(coarse)[0], path))
 
 
 def common_frame(volumes: Sequence[Volume]) -> tuple[np.ndarray, float]:

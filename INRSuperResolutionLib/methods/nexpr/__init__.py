@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...image.volume import Volume
 from ...representation import Representation
-from ...volume import Volume
 from ..base import FitContext
 from .settings import NExpRSettings
 
@@ -18,6 +18,6 @@ PRESETS = {
 
 def fit(volumes: Sequence[Volume], settings: NExpRSettings, context: FitContext) -> Representation:
     """Encode all slices of each volume."""
-    from ..trained import fit_trained
+    from ..pretrained.trained import fit_trained
 
     return fit_trained("nexpr", volumes, settings, context)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...interpolate import weight_matrix
+from ...image.interpolate import weight_matrix
 
 ROUNDS = 2
 # the restored slice is looked at on this many times as many pixels

@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..encoder import Encoder, SliceNetwork
+from ..pretrained.encoder import Encoder, SliceNetwork
 from .raster import Basis, direct_sum, rasterise
 from .settings import NExpRArchitecture
 

@@ -12,8 +12,8 @@ from scipy import ndimage
 from torch import Tensor
 
 from ...representation import Contrast
-from ...weights import Weights
-from ..slicewise import PADDING, SlicedVolume, SlicewiseRepresentation
+from ..pretrained.slicewise import PADDING, SlicedVolume, SlicewiseRepresentation
+from ..pretrained.weights import Weights
 from .consistency import correction, fine_positions, is_period
 from .drawing import SliceFunction
 from .network import NExpRNetwork

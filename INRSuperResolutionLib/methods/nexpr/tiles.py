@@ -31,7 +31,7 @@ from torch.nn.functional import grid_sample
 from .raster import REACH, Basis, functions
 
 if TYPE_CHECKING:
-    from .planes import Plane
+    from .plane import Plane
 try:
     from . import compiled
 except (ImportError, RuntimeError):  # no numba, or no folder where it may keep what it compiled

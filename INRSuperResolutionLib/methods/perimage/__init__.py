@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from ...image.volume import Volume
 from ...representation import Representation
-from ...volume import Volume
 from ..base import FitContext
 from .settings import (
     FieldSettings,

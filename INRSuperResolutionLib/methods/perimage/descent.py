@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...image.files import write
+from ...image.volume import Volume
 from ...progress import Progress
-from ...volume import Volume
 
 STEPS_PER_UPDATE = 25
 
@@ -35,7 +36,7 @@ class Tracker:
         with self._lock:
             self._done[image] = done
             self.progress.update(sum(self._done.values()) / self.images, **metrics)
-            self.progress.preview(self.preview)
+            self.progress.preview(lambda path: write(self.preview(), path))
 
 
 @dataclass

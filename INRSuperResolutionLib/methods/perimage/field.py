@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ...device import has_bfloat16
-from ...grid import Grid
-from ...intensity import Scaling
-from ...interpolate import Sampler, index_coordinates, is_outside
-from ...labels import Prior
+from ...image.grid import Grid
+from ...image.intensity import Scaling
+from ...image.interpolate import Sampler, index_coordinates, is_outside
+from ...image.labels import Prior
+from ...image.volume import Volume
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ...volume import Volume
 from . import settings as kinds
 from .networks import Fr, Gauss, Mfn, ReluPe, Siren, Wire
 from .pixels import Frame, support

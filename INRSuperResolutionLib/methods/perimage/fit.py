@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ...errors import InputError
-from ...intensity import Scaling
-from ...labels import automatic_prior
-from ...volume import Volume
+from ...image.intensity import Scaling
+from ...image.labels import automatic_prior
+from ...image.volume import Volume
 from ..base import FitContext
-from ..zero_filling import slice_axis
+from ..plain.zero_filling import slice_axis
 from .descent import Tracker
 from .field import FieldRepresentation
 from .image import FitOfImage, FitOfSeco

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...intensity import Scaling
+from ...image.intensity import Scaling
 from ..base import FitContext
 from .descent import Stage, Tracker, descend
 from .field import Part, hidden_type, in_batches, make_network

@@ -10,9 +10,9 @@ import torch
 from scipy import ndimage, special
 from torch import Tensor
 
-from ...forward_model import FWHM, SliceProfile
-from ...interpolate import basis_matrix
-from ...volume import Volume
+from ...acquisition.forward_model import FWHM, SliceProfile
+from ...image.interpolate import basis_matrix
+from ...image.volume import Volume
 
 # where nothing this near (in voxels) is above the lowest value, there is nothing to learn
 REACH = 2

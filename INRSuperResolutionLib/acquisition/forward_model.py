@@ -1,0 +1,136 @@
+"""How a scanner sees the field: the slice profile, and what an input voxel is the mean of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ..errors import InputError
+from ..image.grid import Grid
+from ..image.interpolate import Sampler, basis_matrix, cubic_prefilter
+from ..image.volume import Volume
+
+PROFILES = ("none", "boxcar", "gaussian")
+# samples across one slice when averaging over it; odd, so that one lies at the centre
+SUBSAMPLES = 7
+FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in standard deviations
+
+
+@dataclass(frozen=True)
+class SliceProfile:
+    """How a voxel averages the field across its slice.
+
+    Parameters
+    ----------
+    kind
+        ``none``: a point sample; ``boxcar``: the mean over the slice thickness; ``gaussian``: a
+        Gaussian whose full width at half maximum is the slice thickness.
+    """
+
+    kind: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.kind not in PROFILES:
+            raise InputError(f"slice profile {self.kind!r} is not known", f"Give one of {', '.join(PROFILES)}")
+
+    def kernel(self, step: float) -> np.ndarray:
+        """Weights at distances 0, ±step, ±2·step … from the centre, in units of the thickness; odd length, sum 1."""
+        if self.kind == "none":
+            return np.ones(1)
+        reach = 0.5 if self.kind == "boxcar" else 1.5
+        n = math.ceil(reach / step)
+        x = np.arange(-n, n + 1) * step
+        if self.kind == "boxcar":  # the part of each cell [x − step/2, x + step/2] that lies in the slice
+            weights = np.clip(0.5 - np.abs(x) + step / 2, 0, step)
+        else:
+            weights = np.exp(-0.5 * (x * FWHM) ** 2)
+        return weights / weights.sum()
+
+
+def slice_taps(profile: SliceProfile, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets and weights with which a slice averages the field; `width` and offsets in distances of the slices."""
+    kernel = profile.kernel(1 / SUBSAMPLES)
+    half = len(kernel) // 2
+    return np.arange(-half, half + 1) / SUBSAMPLES * width, kernel
+
+
+def averaged_basis(coordinates: np.ndarray, size: int, profile: SliceProfile, width: float) -> np.ndarray:
+    """The cubic spline basis as seen by slices at `coordinates`, float64, (len(coordinates), size)."""
+    return sum(w * basis_matrix(coordinates + o, size, 3) for o, w in zip(*slice_taps(profile, width)))
+
+
+def spline_through_profile(size: int, profile: SliceProfile, width: float) -> np.ndarray:
+    """Samples → coefficients of the cubic spline whose slice averages, not its values, equal them; float64, (size, size).
+
+    So an image of averaged slices is sharpened as far as they allow, and consistent with them.
+    """
+    if profile.kind == "none":
+        return cubic_prefilter(size)
+    return np.linalg.inv(averaged_basis(np.arange(size, dtype=np.float64), size, profile, width))
+
+
+def coarse_axes(volume: Volume, grid: Grid) -> tuple[int, ...]:
+    """The axes of `volume` along which it is coarser (by a tenth) than `grid` in the same direction."""
+    directions = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
+    steps = grid.affine[:3, :3]
+    axes = []
+    for axis in range(3):
+        along = np.abs(directions[:, axis] @ steps) / np.array(grid.spacing)
+        if volume.spacing[axis] > 1.1 * grid.spacing[int(np.argmax(along))]:
+            axes.append(axis)
+    return tuple(axes)
+
+
+def observe(field: Volume, source: Volume, profile: SliceProfile, axes: Sequence[int]) -> np.ndarray:
+    """What `source` would have measured if `field` were the truth.
+
+    Parameters
+    ----------
+    field
+        The (fine) image.
+    source
+        Gives the measured voxels: their positions and slice thickness.
+    profile
+        Averages along `axes`; across the slices with their true thickness, else over one voxel.
+
+    Returns
+    -------
+    float32, shape of `source`.
+    """
+    sampler = Sampler(field, 3)
+    if profile.kind == "none":
+        axes = ()
+    extents = source.extent_of_slices()
+    if source.slice_positions is None:
+        return _observe_even(sampler, Grid(source.shape, source.affine), profile, axes, float(extents.mean()))
+    steps = np.gradient(source.slice_positions)
+    slices = []
+    for k in range(source.shape[2]):  # each at its true place, with its own thickness
+        slices.append(_observe_even(sampler, source.slice_grid(k), profile, axes, float(extents[k] * steps[k])))
+    return np.concatenate(slices, axis=2)
+
+
+def _observe_even(
+    sampler: Sampler, grid: Grid, profile: SliceProfile, axes: Sequence[int], thickness: float
+) -> np.ndarray:
+    """As :func:`observe`, for even slices of `thickness` (in units of the grid's step along k)."""
+    affine, shape = grid.affine.copy(), list(grid.shape)
+    kernels: dict[int, np.ndarray] = {}
+    margins: dict[int, int] = {}
+    for axis in axes:
+        kernels[axis] = profile.kernel(1 / SUBSAMPLES / (thickness if axis == 2 else 1.0))
+        margins[axis] = len(kernels[axis]) // 2
+        affine[:3, axis] /= SUBSAMPLES
+        affine[:3, 3] -= affine[:3, axis] * margins[axis]
+        shape[axis] = (shape[axis] - 1) * SUBSAMPLES + 1 + 2 * margins[axis]
+    values = sampler(Grid((shape[0], shape[1], shape[2]), affine))
+    for axis, kernel in kernels.items():
+        averaged = ndimage.correlate1d(values, kernel, axis=axis, mode="nearest")
+        values = np.moveaxis(
+            np.moveaxis(averaged, axis, 0)[margins[axis] : -margins[axis] or None : SUBSAMPLES], 0, axis
+        )
+    return values

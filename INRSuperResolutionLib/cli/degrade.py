@@ -1,0 +1,33 @@
+"""``inrsr degrade``: simulate a low-resolution scan."""
+
+from __future__ import annotations
+
+import argparse
+
+from .arguments import Commands, add_debug
+
+
+def add(commands: Commands) -> None:
+    """The command and its arguments."""
+    degrade = commands.add_parser("degrade", help="simulate a low-resolution scan")
+    degrade.add_argument("input", metavar="INPUT")
+    degrade.add_argument("--output", required=True, metavar="OUT")
+    degrade.add_argument("--kind", required=True, choices=("kspace", "area", "interval", "profile"))
+    degrade.add_argument(
+        "--factor",
+        required=True,
+        nargs="+",
+        type=float,
+        metavar="F",
+        help="one for the axis across the slices, or three",
+    )
+    add_debug(degrade)
+    degrade.set_defaults(run=run_degrade)
+
+
+def run_degrade(options: argparse.Namespace) -> None:
+    """``inrsr degrade``."""
+    from ..acquisition.degrade import degrade
+    from ..image.files import read, write_atomically
+
+    write_atomically(degrade(read(options.input), options.kind, options.factor), options.output)

@@ -1,0 +1,120 @@
+"""``inrsr upscale`` and ``inrsr sample``: jobs that a worker does."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..jobs.bar import Bar, show_warning
+from ..jobs.client import run_in_worker
+from ..jobs.job import PROFILE_CHOICES, Job
+from ..progress import Event
+from .arguments import Commands, add_output, add_run, changes_of
+
+
+def add(commands: Commands) -> None:
+    """Both commands and their arguments."""
+    upscale = commands.add_parser(
+        "upscale", help="restore thick-slice volumes", description="Restore volumes of one patient on a finer grid."
+    )
+    upscale.add_argument("method", metavar="METHOD", help="see inrsr methods")
+    upscale.add_argument("inputs", nargs="+", metavar="INPUT", help="NIfTI, NRRD, MHA, or a folder with a DICOM series")
+    add_output(upscale, required=False)
+    upscale.add_argument(
+        "--labels",
+        nargs="+",
+        metavar="LABELMAP",
+        help="segmentation that guides seco: a label map, several probability maps, or auto",
+    )
+    upscale.add_argument("--mask", metavar="VOLUME", help="fit only where this is above 0 (default: the foreground)")
+    upscale.add_argument("--preset", default="", help="fast, balanced or paper (default: the first of the method)")
+    upscale.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change one setting of the preset"
+    )
+    upscale.add_argument("--weights", metavar="NAME|FILE", help="trained weights, of methods that need them")
+    upscale.add_argument(
+        "--slice-profile",
+        choices=PROFILE_CHOICES,
+        default="auto",
+        help="how a slice averages the patient (default: %(default)s)",
+    )
+    upscale.add_argument("--register", action="store_true", help="register the inputs rigidly to the first one")
+    upscale.add_argument("--seed", type=int, default=0)
+    upscale.add_argument("--max-seconds", type=float, metavar="S", help="upper limit for the fit")
+    upscale.add_argument(
+        "--save-representation", metavar="FILE.inr", help="keep the continuous function, to sample it again"
+    )
+    add_run(upscale)
+    upscale.set_defaults(run=run_upscale)
+
+    sample = commands.add_parser(
+        "sample", help="sample a saved representation again", description="Sample a saved representation on any grid."
+    )
+    sample.add_argument("representation", metavar="FILE.inr")
+    add_output(sample, required=True)
+    add_run(sample)
+    sample.set_defaults(run=run_sample)
+
+
+def run_upscale(options: argparse.Namespace) -> None:
+    """``inrsr upscale``."""
+    job = Job(
+        task="upscale",
+        method=options.method,
+        inputs=options.inputs,
+        outputs=options.output,
+        labels_output=options.labels_output,
+        probabilities_output=options.probabilities_output,
+        preset=options.preset,
+        settings={**changes_of(options.set), **({"weights": options.weights} if options.weights else {})},
+        like=options.like,
+        spacing=options.spacing,
+        scale=options.scale,
+        labels=options.labels,
+        mask=options.mask,
+        slice_profile=options.slice_profile,
+        register=options.register,
+        device=options.device,
+        threads=options.threads,
+        seed=options.seed,
+        max_seconds=options.max_seconds,
+        representation=options.save_representation,
+        report=options.report,
+    )
+    run_with_progress(job, options.progress)
+
+
+def run_sample(options: argparse.Namespace) -> None:
+    """``inrsr sample``."""
+    job = Job(
+        task="sample",
+        inputs=[options.representation],
+        outputs=options.output,
+        labels_output=options.labels_output,
+        probabilities_output=options.probabilities_output,
+        like=options.like,
+        spacing=options.spacing,
+        scale=options.scale,
+        device=options.device,
+        threads=options.threads,
+        report=options.report,
+    )
+    run_with_progress(job, options.progress)
+
+
+def run_with_progress(job: Job, style: str) -> None:
+    """Run a job in its worker, and tell of it as JSON lines on stdout, as a bar on stderr, or not at all."""
+    if style == "json":
+        with tempfile.TemporaryDirectory(prefix="inrsr-preview-") as folder:
+            run_in_worker(replace(job, preview_folder=folder), lambda event: print(json.dumps(event), flush=True))
+        return
+    show: Callable[[Event], None] = Bar() if style == "bar" else show_warning
+    report = run_in_worker(job, show)
+    if style == "bar":
+        for output, agreement in zip(report["outputs"], report["consistency_db"] or [None] * len(report["outputs"])):
+            told = "" if agreement is None else f", agrees with its input to {agreement:.1f} dB"
+            print(f"{output['path']}: {' × '.join(map(str, output['shape']))} voxels{told}", file=sys.stderr)

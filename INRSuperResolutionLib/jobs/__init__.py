@@ -1,0 +1,1 @@
+"""A run from outside: job file, worker process, staging of results, and what it will take."""

@@ -1,0 +1,51 @@
+"""A run's progress on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from ..progress import Event
+
+BAR_WIDTH = 28
+
+
+def show_warning(event: Event) -> None:
+    """Print a warning on stderr; nothing else."""
+    if event["event"] == "warning":
+        print(f"inrsr: warning: {event['message']}", file=sys.stderr)
+
+
+class Bar:
+    """A progress bar on a terminal; a line every few seconds elsewhere."""
+
+    SECONDS_BETWEEN_LINES = 10.0
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._last_line = time.perf_counter()
+
+    def __call__(self, event: Event) -> None:
+        if event["event"] == "progress":
+            fraction = float(event["fraction"])  # type: ignore[arg-type]
+            left = event.get("seconds_left")
+            filled = round(fraction * BAR_WIDTH)
+            text = f"{event['stage']:8} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%}"
+            text += f"  {duration(float(left))} left" if left is not None else ""  # type: ignore[arg-type]
+            if self._is_terminal:
+                print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+            elif time.perf_counter() - self._last_line > self.SECONDS_BETWEEN_LINES:
+                self._last_line = time.perf_counter()
+                print(text, file=sys.stderr, flush=True)
+            return
+        if self._is_terminal:
+            print("\r\033[K", end="", file=sys.stderr)
+        show_warning(event)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``42 s``, ``3 min``, ``2 h 5 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

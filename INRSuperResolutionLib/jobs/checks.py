@@ -1,0 +1,53 @@
+"""What can be seen to be wrong with a job before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..auto import AUTO
+from ..errors import InputError, OutOfMemory
+from ..fitting import check_takes_labels
+from ..image.files import check_writable_format
+from ..image.grid import Grid
+from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
+from ..methods import get_method
+from .job import Job
+
+
+def check_job(job: Job) -> None:
+    """Raise InputError for what can be seen to be wrong before any work."""
+    for path in [*job.outputs, *([job.labels_output] if job.labels_output else [])]:
+        check_writable_format(path)
+    if job.probabilities_output and not job.probabilities_output.endswith((".nii", ".nii.gz")):
+        raise InputError(f"{job.probabilities_output}: probabilities are written as 4D NIfTI", "End it in .nii.gz")
+    if job.representation and not job.representation.endswith(".inr"):
+        raise InputError(f"{job.representation}: a representation file ends in .inr", "Rename it")
+    if job.task == "sample":
+        if len(job.inputs) != 1:
+            raise InputError(f"{len(job.inputs)} representations", "Sample one at a time")
+        return
+    if job.method == AUTO and job.settings:
+        raise InputError(
+            f"{', '.join(job.settings)} cannot be set while the method is chosen by itself", "Name a method"
+        )
+    # which method it will be is known once the inputs are read
+    name = job.method if job.method != AUTO else "seco" if job.is_guided else "cubic"
+    method = get_method(name)
+    method.check_inputs(len(job.inputs))
+    settings = method.settings(job.preset, job.settings)
+    if job.is_guided:
+        check_takes_labels(name)
+    if (job.labels_output or job.probabilities_output) and not settings.semantics:
+        raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
+
+
+def check_memory(grids: Sequence[Grid]) -> None:
+    """Raise OutOfMemory if results of this size cannot fit the memory that is free."""
+    needed = BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids)
+    free = available_memory()
+    if free is not None and needed > free:
+        shape = " × ".join(map(str, grids[0].shape))
+        raise OutOfMemory(
+            f"a result of {shape} voxels needs about {needed / 2**30:.1f} GB, {free / 2**30:.1f} GB are free",
+            "Choose a coarser spacing or a smaller region",
+        )

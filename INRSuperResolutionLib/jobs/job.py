@@ -1,0 +1,177 @@
+"""The job file: everything that determines a run, as validated JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from ..device import DEVICES
+from ..errors import InputError
+
+SCHEMA = "inrsr-job/1"
+PROFILE_CHOICES = ("auto", "none", "boxcar", "gaussian")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: restore volumes (`upscale`) or sample a saved representation again (`sample`).
+
+    All paths are strings. At most one of `like`, `spacing` and `scale` is set; with none of them the
+    result is isotropic at the finest spacing of the inputs.
+    """
+
+    task: str
+    """``upscale`` or ``sample``."""
+    inputs: list[str]
+    """Volumes; for ``sample``, one ``.inr`` file."""
+    outputs: list[str]
+    """One file for each contrast; may be empty when only the representation is wanted."""
+    method: str = ""
+    """A name in :data:`methods.METHODS` (``upscale`` only)."""
+    preset: str = ""
+    """A preset of the method; empty for its first one."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Single settings of the method that differ from the preset."""
+    like: str | None = None
+    """A volume whose grid the results take."""
+    spacing: list[float] | None = None
+    """Spacing of the results in mm, one number or three."""
+    scale: list[float] | None = None
+    """How many times as many voxels along each axis, one number or three."""
+    labels: list[str] | None = None
+    """Segmentation that guides the fit: one label map, several probability maps, or ``["auto"]``."""
+    labels_output: str | None = None
+    """Where to save the super-resolved label map."""
+    probabilities_output: str | None = None
+    """Where to save the class probabilities (4D NIfTI)."""
+    mask: str | None = None
+    """A volume; the fit uses voxels where it is above 0."""
+    slice_profile: str = "auto"
+    """``auto``, ``none``, ``boxcar`` or ``gaussian``."""
+    register: bool = False
+    """Whether to register the inputs rigidly to the first one."""
+    device: str = "auto"
+    threads: int | None = None
+    """CPU threads; None for all cores that the process may use."""
+    seed: int = 0
+    max_seconds: float | None = None
+    """An upper limit for the fit; None for the method's own schedule."""
+    representation: str | None = None
+    """Where to save the representation (``.inr``)."""
+    report: str | None = None
+    """Where to save the report (``.json``)."""
+    preview_folder: str | None = None
+    """An existing folder for previews; None for none."""
+    run_id: str = ""
+    """Names the run's temporary folders, so that who started the worker can clear them if it is killed."""
+
+    def __post_init__(self) -> None:
+        if self.task not in ("upscale", "sample"):
+            raise InputError(f"job: task {self.task!r} is not known", "Use upscale or sample")
+        if not self.inputs:
+            raise InputError("job: there is no input", "Name at least one file")
+        if self.task == "upscale" and self.outputs and len(self.outputs) != len(self.inputs):
+            raise InputError(
+                f"{len(self.outputs)} outputs for {len(self.inputs)} inputs", "Name one output for each input"
+            )
+        if not self.results():
+            raise InputError("nothing would be written", "Name an output")
+        written = [str(Path(p).resolve()) for p in self.results()]
+        if len(set(written)) != len(written):
+            raise InputError("two results have the same file name", "Give each its own")
+        clash = set(written) & {str(Path(p).resolve()) for p in [*self.inputs, *self.label_files()]}
+        if clash:
+            raise InputError(f"{clash.pop()} is an input and would be overwritten", "Choose another output")
+        if sum(v is not None for v in (self.like, self.spacing, self.scale)) > 1:
+            raise InputError("more than one of like, spacing and scale is given", "Keep one")
+        if self.device not in DEVICES:
+            raise InputError(f"device {self.device!r} is not known", f"Give one of {', '.join(DEVICES)}")
+        if self.slice_profile not in PROFILE_CHOICES:
+            raise InputError(
+                f"slice profile {self.slice_profile!r} is not known", f"Give one of {', '.join(PROFILE_CHOICES)}"
+            )
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"{self.threads} threads cannot work", "Give at least 1")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise InputError(f"{self.max_seconds:g} seconds are not enough", "Give a positive number")
+
+    def results(self) -> list[str]:
+        """All files that the run will write."""
+        others = (self.labels_output, self.probabilities_output, self.representation, self.report)
+        return [*self.outputs, *(p for p in others if p)]
+
+    def label_files(self) -> list[str]:
+        """The files of the segmentation; none for ``auto``."""
+        return [] if self.labels in (None, ["auto"]) else list(self.labels or [])
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether a segmentation is given, or wanted."""
+        return bool(self.labels or self.labels_output or self.probabilities_output)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready, with the schema's name."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Job:
+        """The inverse of :meth:`to_dict`.
+
+        Raises
+        ------
+        InputError
+            For another schema, an unknown or missing field, or a value of the wrong type.
+        """
+        values = dict(values)
+        schema = values.pop("schema", None)
+        if schema != SCHEMA:
+            raise InputError(f"job: schema {schema!r} is not {SCHEMA!r}", "Make the job file with this version")
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        for name in values:
+            if name not in known:
+                raise InputError(f"job: {name!r} is not known", f"Known are {', '.join(known)}")
+        for name, f in known.items():
+            if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and name not in values:
+                raise InputError(f"job: {name!r} is missing")
+        hints = get_type_hints(cls)
+        for name, value in values.items():
+            if not _is_a(value, hints[name]):
+                raise InputError(f"job: {name} = {value!r} is not of type {known[name].type}")
+        return cls(**values)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Job:
+        """Read a job file; raises InputError as :meth:`from_dict`, and for a file that is no JSON object."""
+        try:
+            values = json.loads(Path(path).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"cannot read the job file {path}: {error}") from error
+        if not isinstance(values, dict):
+            raise InputError(f"{path} is no job file", "It must hold one JSON object")
+        return cls.from_dict(values)
+
+    def write(self, path: str | Path) -> None:
+        """Write the job file."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1), "utf-8")
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    """Whether a JSON value fits a field's type hint (str, int, float, bool, list, dict, or None)."""
+    import types
+    import typing
+
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_a(value, p) for p in parts)
+    if origin is list:
+        return isinstance(value, list) and all(_is_a(v, parts[0]) for v in value)
+    if origin is dict:
+        return isinstance(value, dict)
+    if hint is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)

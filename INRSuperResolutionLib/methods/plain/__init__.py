@@ -1,0 +1,1 @@
+"""Methods that learn nothing: splines and zero filling."""

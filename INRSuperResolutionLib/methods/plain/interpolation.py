@@ -1,0 +1,56 @@
+"""Classical interpolation, as a baseline: nearest, linear and cubic B-spline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...image.grid import Grid
+from ...image.volume import Volume
+from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
+from ..base import FitContext
+
+
+@dataclass(frozen=True)
+class InterpolationSettings:
+    """Interpolation has no settings."""
+
+
+class SplineRepresentation(Representation):
+    """The B-spline of one order through the samples of each volume."""
+
+    kind = "spline"
+
+    def __init__(self, volumes: Sequence[Volume], order: int, contrasts: Sequence[Contrast] | None = None) -> None:
+        from ...image.interpolate import Sampler  # scipy, which a panel does not need to list the methods
+
+        super().__init__(
+            contrasts or [Contrast.of(v) for v in volumes], {"parameters": 0, "steps": 0, "stopped_by": "schedule"}
+        )
+        self._order = order
+        self._samplers = [Sampler(v, order) for v in volumes]
+
+    def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
+        return np.stack([self._samplers[c](grid) for c in channels])
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        arrays, places = pack_volumes([s.volume for s in self._samplers])
+        return arrays, {"order": self._order, "volumes": places}
+
+    @classmethod
+    def from_state(
+        cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
+    ) -> SplineRepresentation:
+        return cls(unpack_volumes(arrays, config["volumes"]), config["order"], contrasts)
+
+
+def fit_spline(order: int) -> Callable[[Sequence[Volume], InterpolationSettings, FitContext], SplineRepresentation]:
+    """The fit of an interpolation: it only keeps the samples."""
+
+    def fit(volumes: Sequence[Volume], settings: InterpolationSettings, context: FitContext) -> SplineRepresentation:
+        return SplineRepresentation(volumes, order)
+
+    return fit

@@ -1,0 +1,55 @@
+"""The networks that are trained ahead: their architectures by method, and how one is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..base import changed
+from ..coordinate.settings import (
+    LIIF_ARCHITECTURE,
+    PAPER_ENCODER,
+    PAPER_LIIF,
+    PAPER_UPSAMPLER,
+    CoordinateArchitecture,
+    UpsamplerArchitecture,
+)
+from ..cycleinr.settings import ARSSR_ARCHITECTURE, PAPER_ARSSR, PAPER_CYCLEINR, VolumetricArchitecture
+from ..nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
+
+if TYPE_CHECKING:
+    from ..cycleinr.network import VolumetricNetwork
+    from .encoder import SliceNetwork
+
+Architecture = NExpRArchitecture | CoordinateArchitecture | UpsamplerArchitecture | VolumetricArchitecture
+
+ARCHITECTURES: dict[str, dict[str, Architecture]] = {
+    "nexpr": {"fast": NExpRArchitecture(), "paper": PAPER_ARCHITECTURE},
+    "coordinate": {"fast": CoordinateArchitecture(), "paper": PAPER_ENCODER},
+    "liif": {"fast": LIIF_ARCHITECTURE, "paper": PAPER_LIIF},
+    "edsr": {"fast": UpsamplerArchitecture(), "paper": PAPER_UPSAMPLER},
+    "cycleinr": {"fast": VolumetricArchitecture(), "paper": PAPER_CYCLEINR},
+    "arssr": {"fast": ARSSR_ARCHITECTURE, "paper": PAPER_ARSSR},
+}
+
+
+def architecture_of(method: str, values: Mapping[str, Any]) -> Architecture:
+    """The architecture of `method` with all its `values`; raises InputError for unknown names and wrong types."""
+    return changed(next(iter(ARCHITECTURES[method].values())), values, method)
+
+
+def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork:
+    """An untrained network."""
+    if isinstance(architecture, VolumetricArchitecture):
+        from ..cycleinr.network import VolumetricNetwork
+
+        return VolumetricNetwork(architecture)
+    if isinstance(architecture, NExpRArchitecture):
+        from ..nexpr.network import NExpRNetwork
+
+        return NExpRNetwork(architecture)
+    from ..coordinate.network import CoordinateNetwork, UpsamplerNetwork
+
+    if isinstance(architecture, CoordinateArchitecture):
+        return CoordinateNetwork(architecture)
+    return UpsamplerNetwork(architecture)

@@ -1,0 +1,167 @@
+"""Trained weights: found by name among those that come with the library, or in a file.
+
+A weights file is safetensors with a JSON header: the method, the architecture and how it was trained.
+Those that come with the library lie in ``Resources/Weights``, each with a model card, and their
+SHA-256 sums in ``checksums.json``. Pickled files (``.pth``, ``.pt``) are never opened: they can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, MissingError
+from ...image.intensity import is_ct
+from ...image.volume import Volume
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+FORMAT = "inrsr-weights/1"
+ENDING = ".safetensors"
+AUTO = "auto"
+# endings of the names of weights for CT, and beginnings of those for certain contrasts of MR
+FOR_CT, FOR_MR = "-ct", "-mr-"
+FOLDER = Path(__file__).parents[2] / "Resources" / "Weights"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weights file holds.
+
+    Parameters
+    ----------
+    name
+        As asked for.
+    sha256
+        Of the whole file.
+    method
+        What it was trained for.
+    architecture
+        The fields of the method's architecture.
+    training
+        How it was trained, JSON-ready: volumes, settings, seed, steps, seconds.
+    tensors
+        float32.
+    """
+
+    name: str
+    sha256: str
+    method: str
+    architecture: dict[str, Any]
+    training: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def described(self) -> dict[str, Any]:
+        """All but the tensors, JSON-ready."""
+        return {k: getattr(self, k) for k in ("name", "sha256", "method", "architecture", "training")}
+
+    @classmethod
+    def from_state(
+        cls, described: Mapping[str, Any], arrays: Mapping[str, np.ndarray], prefix: str = "network."
+    ) -> Weights:
+        """The inverse of :meth:`described`, with the tensors among `arrays` under `prefix` and their names."""
+        import torch
+
+        tensors = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
+        return cls(**described, tensors=tensors)
+
+
+def shipped() -> dict[str, str]:
+    """SHA-256 sums of the weights that come with the library, by name."""
+    return dict(json.loads((FOLDER / "checksums.json").read_text("utf-8")))
+
+
+def candidates(method: str, volumes: Sequence[Volume]) -> list[str]:
+    """Names of the weights of `method` that come with the library and may suit the volumes, the most general first.
+
+    If all volumes are CT, those made for CT; else those for any volume and those for certain contrasts of MR.
+    """
+    for_ct = f"{method}{FOR_CT}"
+    if for_ct in shipped() and all(is_ct(v.data) for v in volumes):
+        return [for_ct]
+    return [method, *sorted(name for name in shipped() if name.startswith(f"{method}{FOR_MR}"))]
+
+
+def fitting_weights(name: str, method: str, volumes: Sequence[Volume]) -> str:
+    """For ``auto`` the most general of the :func:`candidates`; else `name` itself."""
+    return candidates(method, volumes)[0] if name == AUTO else name
+
+
+def load_weights(name: str, method: str | None) -> Weights:
+    """Weights of `method` (None: of any), by name or from a file.
+
+    Raises
+    ------
+    MissingError
+        If there are none of that name, or the file is damaged, of another method, or no safetensors file.
+    """
+    sums = shipped()
+    if name in sums:
+        path, wanted = FOLDER / f"{name}{ENDING}", sums[name]
+    else:
+        path, wanted = Path(name), None
+        if path.suffix != ENDING and not path.exists():
+            known = ", ".join(sums) or "none"
+            raise MissingError(
+                f"there are no weights {name!r}",
+                f"Known are: {known}. Others are made by inrsr train, and given as a {ENDING} file",
+            )
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise MissingError(f"cannot read the weights {path}: {error.strerror}", "Check the path") from error
+    found = hashlib.sha256(content).hexdigest()
+    if wanted is not None and found != wanted:
+        raise MissingError(f"the weights {path} are damaged (wrong SHA-256)", "Install the extension again")
+    # the length of a safetensors header may begin like a pickle: only the header itself tells them apart
+    if content[8:9] != b"{" and (content[:2] == b"PK" or content[:1] == b"\x80"):
+        raise MissingError(f"{path} is a pickled file, which could run code", f"Give a {ENDING} file")
+    header, tensors = _parse(content, path)
+    if method is not None and header["method"] != method:
+        raise MissingError(f"{path} holds weights of {header['method']}, not of {method}", "Give others")
+    return Weights(name, found, header["method"], header["architecture"], header["training"], tensors)
+
+
+def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors = load(content)
+        length = int.from_bytes(content[:8], "little")
+        header = json.loads(json.loads(content[8 : 8 + length]).get("__metadata__", {}).get("inrsr", "{}"))
+    except (SafetensorError, ValueError) as error:
+        raise MissingError(f"{path} is damaged or no safetensors file", "Give another file") from error
+    if header.get("format") != FORMAT:
+        raise MissingError(f"{path} has the format {header.get('format')!r}, not {FORMAT!r}", "Give weights of ours")
+    return header, {k: v.float() for k, v in tensors.items()}
+
+
+def save_weights(
+    path: Path,
+    method: str,
+    architecture: Mapping[str, Any],
+    training: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    half: bool = False,
+) -> None:
+    """Write a weights file, atomically; with `half`, as float16 (half the size)."""
+    from safetensors.torch import save_file
+
+    header = {"format": FORMAT, "method": method, "architecture": dict(architecture), "training": dict(training)}
+    kept = {k: (v.half() if half else v).detach().cpu().contiguous() for k, v in tensors.items()}
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(kept, beside, {"inrsr": json.dumps(header)})
+        os.replace(beside, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error}", "Check that the disk has room") from error
+    finally:
+        beside.unlink(missing_ok=True)
