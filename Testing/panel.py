@@ -19,7 +19,7 @@ OFF_CENTRE = (0.0, 0.0, 0.0)
 WIDTH_MM = 120.0
 # of the result, mm
 SPACING = 0.7
-COLOURS = 56
+COLOURS = 72
 # seconds that anything may take on a slow machine
 LONGEST = 3600.0
 
@@ -83,7 +83,8 @@ def window_to_the_brain(volume) -> None:
     volume.CreateDefaultDisplayNodes()
     display = volume.GetDisplayNode()
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevelMinMax(float(np.percentile(middle, 0.5)), float(np.percentile(middle, 98)))
+    low, high = np.percentile(middle, (0.5, 99))
+    display.SetWindowLevelMinMax(float(low), float(high + 0.1 * (high - low)))
 
 
 def look_at(host, volume, orientations: tuple[str, str]) -> None:
@@ -123,7 +124,7 @@ def shoot(host, window, path: Path) -> None:
     set_dark(host.qt_application, False)
 
 
-def take_screenshots(host, widget, window, folder: Path, method: str) -> None:
+def take_screenshots(host, widget, window, options) -> None:
     """Idle, running with preview, finished with comparison, error; light and dark."""
     import slicer
     from scenes import wait
@@ -131,16 +132,17 @@ def take_screenshots(host, widget, window, folder: Path, method: str) -> None:
     volumes = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not n.GetHideFromEditors()]
     if not volumes:
         sys.exit("there are no volumes to show: run make demo first")
+    folder = options.screenshots
     folder.mkdir(parents=True, exist_ok=True)
     ui, p = widget.ui, widget._parameterNode
-    first = volumes[0]
+    first = slicer.util.getNode(options.volume) if options.volume else volumes[0]
     red = host.layout_manager.sliceWidget("Red").mrmlSliceCompositeNode()
 
     def background() -> str:
         return slicer.mrmlScene.GetNodeByID(red.GetBackgroundVolumeID()).GetName()
 
     slicer.util.setSliceViewerLayers(background=first)
-    p.inputVolume, p.method = first, method
+    p.inputVolume, p.method, p.settings = first, options.method, options.settings
     p.outputMode, p.spacing = "spacing", SPACING
     look_at(host, first, ("Axial", "Coronal"))
     shoot(host, window, folder / "idle")
@@ -167,7 +169,9 @@ def take_screenshots(host, widget, window, folder: Path, method: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="render off screen into a folder, and end")
-    parser.add_argument("--method", default="", help="that the pictures show; the recommended one if left out")
+    parser.add_argument("--volume", help="the name of the one that the pictures show; the first if left out")
+    parser.add_argument("--method", default="", help="the recommended one if left out")
+    parser.add_argument("--settings", default="{}", help="of the method, as JSON")
     options = parser.parse_args()
     if options.screenshots:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -180,7 +184,7 @@ def main() -> None:
     widget = host.make_panel()
     window = open_window(host, widget)
     if options.screenshots:
-        take_screenshots(host, widget, window, options.screenshots, options.method)
+        take_screenshots(host, widget, window, options)
         widget.cleanup()
         return
     host.qt_application.aboutToQuit.connect(widget.cleanup)
