@@ -12,7 +12,7 @@ import numpy as np
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 DEMO = Path("demo")
-WINDOW = (1360, 720)
+WINDOW = (1360, 760)
 PANEL_WIDTH = 430
 # what the pictures show: mm from the middle of the head (R, A, S), and mm across a view
 OFF_CENTRE = (0.0, 0.0, 0.0)
@@ -104,15 +104,28 @@ def look_at(host, volume, orientations: tuple[str, str]) -> None:
     slicer.app.processEvents()
 
 
+def is_settled(host, window) -> bool:
+    """Whether all that was asked for (texts, palette, layout) has been done: another turn moves no widget."""
+    from PySide6 import QtWidgets
+
+    def places():
+        return [QtWidgets.QWidget.geometry(widget) for widget in window.findChildren(QtWidgets.QWidget)]
+
+    before = places()
+    host.qt_application.sendPostedEvents()
+    host.qt_application.processEvents()
+    return places() == before
+
+
 def shoot(host, window, path: Path) -> None:
     """The window as it is now, in light and dark."""
     from PIL import Image
     from PySide6 import QtCore, QtGui
+    from scenes import wait
 
     for dark in (False, True):
         set_dark(host.qt_application, dark)
-        # all that a new palette or new texts have asked for, so that nothing need be waited for
-        host.qt_application.sendPostedEvents()
+        wait(host, lambda: is_settled(host, window))
         host.layout_manager.draw()
         grabbed = window.grab().toImage().convertToFormat(QtGui.QImage.Format_RGB888)
         buffer = QtCore.QBuffer()
