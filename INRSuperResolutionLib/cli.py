@@ -142,7 +142,11 @@ def make_parser() -> Parser:
     train.set_defaults(run=lambda options: run_train(options, dict(changes_of(options.set))))
 
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, multicontrast, nexpr, raster or seco")
+    benchmark.add_argument(
+        "name",
+        metavar="NAME",
+        help="arbitrary, coordinate, cycleinr, fit, inplane, multicontrast, nexpr, raster or seco",
+    )
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -153,13 +157,13 @@ def make_parser() -> Parser:
         "--methods",
         nargs="+",
         metavar="METHOD",
-        help="fit: networks of the paper to measure (default: multicontrast); seco, cycleinr, multicontrast: methods (default: all)",
+        help="fit: networks of the paper to measure (default: multicontrast); others: methods (default: all)",
     )
     benchmark.add_argument(
         "--tables",
         nargs="+",
         metavar="TABLE",
-        help="of coordinate, cycleinr, multicontrast, nexpr, seco: the tables to make (default: all)",
+        help="of coordinate, cycleinr, inplane, multicontrast, nexpr, seco: the tables to make (default: all)",
     )
     benchmark.add_argument(
         "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"

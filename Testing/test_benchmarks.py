@@ -8,7 +8,16 @@ import pytest
 from tinynetworks import blobs
 
 from INRSuperResolutionLib import InputError, write
-from INRSuperResolutionLib.benchmarks import arbitrary, coordinate, cycleinr, multicontrast, nexpr, raster, variants
+from INRSuperResolutionLib.benchmarks import (
+    arbitrary,
+    coordinate,
+    cycleinr,
+    inplane,
+    multicontrast,
+    nexpr,
+    raster,
+    variants,
+)
 
 
 def test_raster(monkeypatch, capsys):
@@ -52,6 +61,22 @@ def test_cycleinr(monkeypatch, capsys, tmp_path):
     assert (tmp_path / "cycleinr.png").stat().st_size > 3000
     with pytest.raises(InputError, match="'other'"):
         cycleinr.benchmark_cycleinr(argparse.Namespace(**{**options, "tables": ["other"]}))
+
+
+def test_inplane(monkeypatch, capsys, tmp_path):
+    write(blobs((48, 60, 20)), tmp_path / "a.nii.gz")
+    monkeypatch.setattr(inplane, "CASES", ("a",))
+    options = {"json": True, "data": str(tmp_path), "methods": ["linear"], "tables": None}
+    inplane.benchmark_inplane(argparse.Namespace(**options))
+    rows = json.loads(capsys.readouterr().out)["a"]
+    assert [(r["factor"], r["method"]) for r in rows] == [(f, m) for f in "234" for m in ("sinc", "cubic", "linear")]
+    by = {(r["factor"], r["method"]): r for r in rows}
+    for factor in "234":
+        zero_filling = by[factor, "sinc"]
+        assert zero_filling["gain"] == 0
+        assert all(r["gain"] == pytest.approx(r["psnr"] - zero_filling["psnr"]) for r in rows if r["factor"] == factor)
+        # the blobs lose smooth detail alone, which zero filling and splines bring back better than straight lines
+        assert by[factor, "linear"]["psnr"] < min(zero_filling["psnr"], by[factor, "cubic"]["psnr"])
 
 
 def test_multicontrast(monkeypatch, capsys, tmp_path):

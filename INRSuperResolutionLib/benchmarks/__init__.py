@@ -9,6 +9,7 @@ from .arbitrary import benchmark_arbitrary
 from .coordinate import benchmark_coordinate
 from .cycleinr import benchmark_cycleinr
 from .fit import benchmark_fit
+from .inplane import benchmark_inplane
 from .multicontrast import benchmark_multicontrast
 from .nexpr import benchmark_nexpr
 from .raster import benchmark_raster
@@ -19,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "coordinate": benchmark_coordinate,
     "cycleinr": benchmark_cycleinr,
     "fit": benchmark_fit,
+    "inplane": benchmark_inplane,
     "multicontrast": benchmark_multicontrast,
     "nexpr": benchmark_nexpr,
     "raster": benchmark_raster,
