@@ -94,11 +94,11 @@ class SelfSupervisedSettings(GuidedSettings):
     depth: int = GuidedArchitecture.depth
     reach: int = GuidedArchitecture.reach
     steps_per_slice: int = GuidedArchitecture.steps_per_slice
-    steps: int = 120
+    steps: int = 300
     batch: int = 2
     crop: int = 96
-    learning_rate: float = 5e-4
-    warmup: int = 10
+    learning_rate: float = 2e-3
+    warmup: int = 20
     average_flips: bool = False
     told: bool = True
     doubt: float = 0.3
