@@ -67,6 +67,8 @@ class GuidedSettings:
     """Part of the examples in which the virtual slices end inside the image, as those of a scan do."""
     doubt: float = 0.0
     """Part of the examples whose slices are cut by the other profile than the assumed one."""
+    still_air: bool = False
+    """Leave the air to the spline."""
 
 
 @dataclass(frozen=True)
@@ -102,3 +104,4 @@ class SelfSupervisedSettings(GuidedSettings):
     average_flips: bool = False
     told: bool = True
     doubt: float = 0.3
+    still_air: bool = True
