@@ -66,6 +66,22 @@ def test_a_saved_function_is_the_same(weights, tmp_path):
     np.testing.assert_array_equal(inrsr.load(tmp_path / "a.inr").sample(grid)[0].data, made.sample(grid)[0].data)
 
 
+def test_air_is_left_to_the_spline(weights):
+    """Beside the patient, but not near, the result is cubic interpolation, whatever the network draws there."""
+    data = smooth_head((60, 64, 11)).astype(np.float32)
+    data = np.pad(data, ((30, 30), (30, 30), (0, 0)))
+    data += np.random.default_rng(0).random(data.shape, dtype=np.float32)
+    scan = Volume(data, np.diag([1, 1, 4, 1.0]))
+    grid = scan.grid.isotropic()
+    corner = (slice(34, 37), slice(34, 37))
+    cubic = resample(scan, grid).data[corner]
+    for still in (True, False):
+        settings = {"weights": weights, "steps": 0, "still_air": still}
+        made = inrsr.fit("self-supervised", [scan], settings=settings, slice_profile="none")
+        changed = np.abs(made.sample(grid)[0].data[corner] - np.maximum(cubic, data.min())).max()
+        assert (changed < 1e-3) == still
+
+
 def test_a_contrast_with_a_guide_starts_as_one_without(weights):
     """Before it has learned to use them, guides have no effect."""
     network = Network([CHANNELS_ALONE + 6] * 2, SMALL.width, SMALL.depth, SMALL.reach)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 
 from INRSuperResolutionLib import Volume, write
 from INRSuperResolutionLib.methods.cycleinr.settings import VolumetricArchitecture
+from INRSuperResolutionLib.methods.multicontrast.guided.lessons import CHANNELS_ALONE
+from INRSuperResolutionLib.methods.multicontrast.guided.network import Network
+from INRSuperResolutionLib.methods.multicontrast.settings import SELF_SUPERVISED, GuidedArchitecture
 from INRSuperResolutionLib.methods.pretrained.networks import ARCHITECTURES, Architecture, architecture_of
 from INRSuperResolutionLib.methods.pretrained.weights import save_weights
 from INRSuperResolutionLib.training.blocks import BlockSettings
@@ -68,6 +72,11 @@ def random_weights(method: str, path: Path, seed=0, size=0.3, **changes) -> Path
     from INRSuperResolutionLib.methods.pretrained.networks import make_network
 
     torch.manual_seed(seed)
+    if method == SELF_SUPERVISED:
+        guided = GuidedArchitecture(width=8, depth=2)
+        told = dataclasses.asdict(guided)
+        save_weights(path, method, told, {}, Network([CHANNELS_ALONE], 8, 2, guided.reach).state_dict())
+        return path
     architecture = small(method, **changes)
     network = make_network(architecture)
     with torch.no_grad():

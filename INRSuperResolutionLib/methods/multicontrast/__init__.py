@@ -36,8 +36,8 @@ INR_PRESETS = {
 }
 SELF_SUPERVISED_PRESETS = {
     "fast": SelfSupervisedSettings(),
-    "balanced": SelfSupervisedSettings(steps=400),
-    "paper": SelfSupervisedSettings(steps=1000),
+    "balanced": SelfSupervisedSettings(steps=1000),
+    "paper": SelfSupervisedSettings(steps=3000),
 }
 PRESETS = {"fast": GuidedSettings(), "balanced": GuidedSettings(width=48, steps=3000), "paper": InrSettings()}
 

@@ -67,6 +67,8 @@ class GuidedSettings:
     """Part of the examples in which the virtual slices end inside the image, as those of a scan do."""
     doubt: float = 0.0
     """Part of the examples whose slices are cut by the other profile than the assumed one."""
+    still_air: bool = False
+    """Leave the air to the spline."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,12 @@ class SelfSupervisedSettings(GuidedSettings):
     depth: int = GuidedArchitecture.depth
     reach: int = GuidedArchitecture.reach
     steps_per_slice: int = GuidedArchitecture.steps_per_slice
-    steps: int = 120
+    steps: int = 300
     batch: int = 2
     crop: int = 96
-    learning_rate: float = 5e-4
-    warmup: int = 10
+    learning_rate: float = 2e-3
+    warmup: int = 20
     average_flips: bool = False
     told: bool = True
     doubt: float = 0.3
+    still_air: bool = True

@@ -12,8 +12,9 @@ from ....evaluation.artefacts import second_differences, smooth_tissue
 from ....image.intensity import is_ct
 from ....image.volume import Volume
 
-# a band is believed as far as it stands out of its standard error by more than this
-CERTAIN = 2.0
+# a band is believed as far as it stands out of its standard error by more than this; little harm is done by one that is
+# none, as it is put back
+CERTAIN = 1.0
 # slices with fewer smooth voxels tell nothing
 FEWEST_VOXELS = 50
 # neighbours over which the strength of bands is averaged

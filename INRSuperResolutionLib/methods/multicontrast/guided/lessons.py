@@ -9,14 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
-from ....image.interpolate import axis_map
+from ....image.interpolate import axis_map, basis_matrix
 from ...scan import Average, Scan, turned_to
 from ..settings import GuidedSettings
 from .thinning import Cutting, noise_of
 
 PHASES = 3  # cos φ, sin φ, cos 2φ of the position within a slice
+AROUND = 5  # pixels around the foreground that still belong to the patient
 PLANES = 3  # a guide is seen on the plane itself and on its two neighbours
 TOLD = 4  # step of the stencil, thickness, profile, and noise; see thinning.Cutting.told
 # input channels of a network that is trained ahead, and of one contrast alone
@@ -87,6 +89,20 @@ class Target:
         """Standard deviation of the noise in the plane of the slices, in normalised intensities."""
         slices = np.moveaxis(self.scan.data.numpy(), self.scan.thick, 0)
         return noise_of(slices, np.moveaxis(self.scan.foreground.numpy(), self.scan.thick, 0))
+
+    @cached_property
+    def _patient(self) -> Tensor:
+        """Foreground and what lies around it, float32, shape of the volume."""
+        size = [3 if axis == self.scan.thick else 2 * AROUND + 1 for axis in range(3)]
+        return torch.from_numpy(ndimage.maximum_filter(self.scan.foreground.numpy(), size).astype(np.float32))
+
+    def patient_at(self, coordinates: Sequence[np.ndarray]) -> Tensor:
+        """1 in the patient and near it, 0 in the air, linearly between, on the lattice spanned by indices, float32."""
+        values = self._patient
+        for axis, c in enumerate(coordinates):
+            weights = torch.from_numpy(basis_matrix(c, values.shape[axis], 1).astype(np.float32))
+            values = torch.movedim(torch.tensordot(weights, values, dims=([1], [axis])), 0, axis)
+        return values
 
     def told_of(self, lesson: Lesson) -> list[Tensor]:
         """What the network is told besides, as channels of one value each; none where it is not told."""

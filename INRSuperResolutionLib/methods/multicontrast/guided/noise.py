@@ -21,7 +21,7 @@ from ...scan import Scan
 # pixels in plane over which the strength of a change is averaged
 AROUND = 5
 # what is believed to be more than noise: its mean square is more than so many times that of noise
-CERTAIN = 1.5
+CERTAIN = 2.5
 
 
 def amplified(scan: Scan) -> float:

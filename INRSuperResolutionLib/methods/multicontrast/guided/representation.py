@@ -253,6 +253,8 @@ class GuidedRepresentation(Representation):
         part = [c[n] for c, n in zip(coordinates, near)]
         found = sum(self._residual_of_lesson(target, lesson, part) for lesson in target.lessons)
         residual[box] = found / len(target.lessons)
+        if self._settings.still_air:
+            residual *= target.patient_at(coordinates)
         return residual
 
     def _residual_of_lesson(self, target: Target, lesson: Lesson, coordinates: list[np.ndarray]) -> Tensor:
