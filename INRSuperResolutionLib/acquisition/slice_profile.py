@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..image.grid import Grid
 from ..image.volume import Volume
-from .forward_model import WIDEST_SLICE, SliceProfile
+from .forward_model import WIDEST_FOR_SPLINE, WIDEST_SLICE, SliceProfile
 from .profile_estimate import estimate_profile
 from .slice_axis import slice_axis
 
@@ -151,7 +151,7 @@ def _chosen(choice: str, volume: Volume, given: float | None, in_plane: bool) ->
     model = SliceModel(volume, SliceProfile(choice), source, thickness_source)
     if choice == "none" or model.width <= WIDEST_SLICE:
         return model
-    note = f"they overlap; at most {WIDEST_SLICE - 1:.0%} of the distance is undone"
+    note = f"of their overlap, networks undo {WIDEST_SLICE - 1:.0%} of the distance and splines {WIDEST_FOR_SPLINE - 1:.0%}"
     return dataclasses.replace(model, note=note)
 
 
