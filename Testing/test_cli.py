@@ -386,4 +386,4 @@ def test_agreement_with_slices_that_overlap(tmp_path, inrsr):
         assert done.returncode == 0, done.stderr
         figures.append(json.loads(done.stdout)["consistency_db"])
     assert figures[0] == pytest.approx(figures[1], abs=0.01)  # the report says the same as evaluate
-    assert figures[0] > figures[3] + 3  # points alone do not agree
+    assert figures[0] > figures[3] + 10  # points alone do not agree

@@ -127,7 +127,8 @@ def observe(field: Volume, source: Volume, profile: SliceProfile, axes: Sequence
     -------
     float32, shape of `source`.
     """
-    sampler = Sampler(field, 3)
+    # what an outermost slice sees beyond the field of view is taken to be as at its edge, as by the splines above
+    sampler = Sampler(field, 3, extend=True)
     if profile.kind == "none":
         axes = ()
     extents = [float(source.extent_of_slices(axis).mean()) for axis in range(3)]
