@@ -10,6 +10,7 @@ import numpy as np
 
 from . import __version__
 from .acquisition.slice_profile import choose_slices
+from .auto import AUTO, Choice, choose
 from .device import resolve_device
 from .errors import InputError
 from .image.grid import Grid
@@ -43,7 +44,7 @@ def fit(
     Parameters
     ----------
     method
-        A name in :data:`methods.METHODS`.
+        A name in :data:`methods.METHODS`, or ``auto``: the one that suits these volumes (:func:`auto.choose`).
     volumes
         One for each contrast, each on its own grid.
     preset, settings
@@ -73,6 +74,7 @@ def fit(
     -------
     The continuous function; its `provenance` tells how it was made.
     """
+    method, choice = resolve_method(method, volumes, grids, labels is not None)
     chosen = get_method(method)
     chosen.check_inputs(len(volumes))
     values = chosen.settings(preset, settings)
@@ -126,8 +128,19 @@ def fit(
         slice_profile=[s.profile.kind for s in slices],
         slices=[s.to_dict() for s in slices],
         registered_affines=[v.affine.tolist() for v in volumes] if register else None,
+        choice=None if choice is None else dataclasses.asdict(choice),
     )
     return representation
+
+
+def resolve_method(
+    name: str, volumes: Sequence[Volume], grids: Sequence[Grid] | None, guided: bool
+) -> tuple[str, Choice | None]:
+    """The method that a name stands for, and for ``auto`` why it was chosen."""
+    if name != AUTO:
+        return name, None
+    choice = choose([v.grid for v in volumes], grids[0] if grids else None, guided)
+    return choice.method, choice
 
 
 def learn(

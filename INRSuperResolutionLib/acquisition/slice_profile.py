@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..image.grid import Grid
+from ..image.grid import THICK_RATIO, Grid
 from ..image.volume import Volume
 from .forward_model import WIDEST_FOR_SPLINE, WIDEST_SLICE, SliceProfile
 from .profile_estimate import estimate_profile
 from .slice_axis import slice_axis
-
-# a volume whose slices are this much thicker than its pixels was acquired slice by slice
-THICK_RATIO = 1.5
 
 
 @dataclass(frozen=True)

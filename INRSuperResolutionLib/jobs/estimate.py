@@ -10,6 +10,7 @@ from ..device import usable_cores
 from ..image.grid import Grid
 from ..memory import BYTES_PER_RESULT_VOXEL
 from ..methods import METHODS
+from ..methods.combined import CombinedSettings
 from ..methods.coordinate.settings import CoordinateSettings
 from ..methods.cycleinr.settings import CycleINRSettings
 from ..methods.multicontrast.settings import GuidedSettings, InrSettings
@@ -93,6 +94,12 @@ def estimate(
     foreground
         Part of the input's voxels in which there is something, if it is known.
     """
+    if isinstance(settings, CombinedSettings):
+        parts = [
+            estimate(name, own, inputs, outputs, on_gpu, max_seconds, threads, foreground)
+            for name, own in settings.of_members(judged=len(inputs) == 1).items()
+        ]
+        return together(parts, sum(g.size for g in outputs))
     uses_torch = METHODS[method].needs_torch
     result_voxels = sum(g.size for g in outputs)
     input_voxels = sum(g.size for g in inputs)
@@ -157,6 +164,16 @@ def estimate(
         fit += min(settings.train_seconds, max_seconds or settings.train_seconds)
     stages = {"fit": fit, "sample": sample, "write": write}
     return Estimate(START_SECONDS[uses_torch] + sum(stages.values()), memory, stages)
+
+
+def together(parts: Sequence[Estimate], result_voxels: int) -> Estimate:
+    """Several runs in one process: stages add up, but for the start and the writing; results are held twice."""
+    stages = {
+        **{name: sum(p.stages.get(name, 0.0) for p in parts) for name in ("fit", "sample")},
+        "write": SECONDS_PER_WRITTEN_VOXEL * result_voxels,
+    }
+    memory = max(p.memory_bytes for p in parts) + BYTES_PER_RESULT_VOXEL * result_voxels
+    return Estimate(START_SECONDS[True] + sum(stages.values()), memory, stages)
 
 
 def inr_weights(settings: InrSettings, contrasts: int) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from ..device import resolve_device
 from ..errors import InputError
 from ..evaluation.agreement import agreements
-from ..fitting import fit
+from ..fitting import fit, resolve_method
 from ..image.files import read, write, write_probabilities
 from ..image.grid import Grid
 from ..image.intensity import foreground
@@ -99,7 +99,7 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
         preset=job.preset,
         settings=job.settings,
         mask=mask,
-        labels=labels,
+        labels=labels if job.is_guided else None,
         finest_spacing=min(min(g.spacing) for g in grids),
         slice_profile=job.slice_profile,
         slice_thickness=job.slice_thickness,
@@ -117,12 +117,13 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
 
 def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> None:
     """Tell how long the run will take and how much memory it needs."""
-    method = get_method(job.method)
+    name, _ = resolve_method(job.method, volumes, grids, job.is_guided)
+    method = get_method(name)
     on_gpu = method.needs_torch and resolve_device(job.device) != "cpu"
     few = [v.data[::2, ::2, ::2] for v in volumes]  # tells it as well, and sooner
     inside = sum(np.count_nonzero(foreground(d)) for d in few) / sum(d.size for d in few)
     needed = estimate(
-        job.method,
+        name,
         method.settings(job.preset, job.settings),
         [Grid(v.shape, v.affine) for v in volumes],
         grids,
