@@ -108,6 +108,7 @@ def fit(
         mask=mask,
         labels=prior,
         finest=finest_spacing,
+        grids=grids,
         device=device,
         seed=seed,
         max_seconds=max_seconds,

@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from phantoms import leftovers, oblique, phantom
+from scipy import ndimage
 
 from INRSuperResolutionLib import METHODS, Grid, Volume, read, write
 
@@ -345,3 +346,44 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, inrsr, segmented):
     )
     assert_refused(inrsr("upscale", "seco", image, "--labels", labels, "--output", labels), 2, "would be overwritten")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["away.nii.gz", "fine.nii.gz", "labels.nrrd", "slice.nii.gz"]
+
+
+def test_what_the_slices_are_taken_for_is_told(tmp_path, inrsr, scans):
+    out, report = tmp_path / "o.nii.gz", tmp_path / "r.json"
+    done = inrsr("upscale", "cubic", scans[0], "--output", out, "--slice-thickness", 3, "--report", report)
+    assert done.returncode == 0, done.stderr
+    assert "slices averaged over 3 mm (boxcar), 4 mm apart [told]" in done.stderr
+    assert "inrsr: about " in done.stderr
+    (slices,) = json.loads(report.read_text())["slices"]
+    assert (slices["profile"], slices["thickness_mm"], slices["thickness_source"]) == ("boxcar", 3.0, "told")
+    sharpened = read(out).data
+    done = inrsr("upscale", "cubic", scans[0], "--output", out, "--report", report)
+    assert "slices taken as points, 4 mm apart [default]" in done.stderr
+    assert np.abs(read(out).data - sharpened).max() > 0.1
+    done = inrsr("upscale", "cubic", scans[0], "--output", out, "--slice-profile", "estimate")
+    assert "averaged over 4 mm (boxcar), 4 mm apart [spacing]; cannot tell from the image: there are too" in (
+        done.stderr
+    )
+    for wrong in (("--slice-thickness", 3, 4), ("--slice-thickness", 3, "--slice-profile", "none")):
+        assert_refused(inrsr("upscale", "cubic", scans[0], "--output", out, *wrong), 2, "slice thickness")
+
+
+def test_agreement_with_slices_that_overlap(tmp_path, inrsr):
+    """The result agrees with what slices of this thickness, in any axis of the file, would have measured."""
+    rough = np.repeat(np.random.default_rng(0).random((10, 6, 5)), 2, axis=0)[1:-1] * 100
+    write(Volume(ndimage.gaussian_filter1d(rough, 0.7, axis=0), np.diag([4.0, 1, 1, 1])), tmp_path / "thick.nii.gz")
+    report = tmp_path / "r.json"
+    figures = []
+    for more in (("--slice-thickness", 4.8), ("--slice-profile", "none")):
+        out = tmp_path / "o.nii.gz"
+        # the finer the result, the better it tells the averages
+        done = inrsr("upscale", "cubic", tmp_path / "thick.nii.gz", "--output", out, "--scale", 16, 1, 1, *more,
+                     "--report", report)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        figures.append(json.loads(report.read_text())["consistency_db"][0])
+        done = inrsr("evaluate", out, out, "--lowres", tmp_path / "thick.nii.gz", "--slice-profile", "boxcar",
+                     "--slice-thickness", 4.8, "--json")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        figures.append(json.loads(done.stdout)["consistency_db"])
+    assert figures[0] == pytest.approx(figures[1], abs=0.01)  # the report says the same as evaluate
+    assert figures[0] > figures[3] + 10  # points alone do not agree

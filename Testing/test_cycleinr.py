@@ -46,12 +46,12 @@ def random_network(method: str, seed=0, **changes) -> VolumetricNetwork:
 
 @pytest.fixture
 def fitted(method, tmp_path):
-    """A function of an untrained network, whose residual is not small."""
+    """A function of an untrained network, whose residual is not small; of point samples unless told."""
 
-    def fit(volume, **options):
+    def fit(volume, slice_profile="none", **options):
         weights = random_weights(method, tmp_path / "w.safetensors")
         settings = {"weights": str(weights), "check": False, "mirrored": 1}
-        return inrsr.fit(method, [volume], settings=settings, device="cpu", **options)
+        return inrsr.fit(method, [volume], settings=settings, device="cpu", slice_profile=slice_profile, **options)
 
     return fit
 

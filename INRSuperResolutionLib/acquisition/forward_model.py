@@ -17,8 +17,9 @@ from ..image.volume import Volume
 PROFILES = ("none", "boxcar", "gaussian")
 # samples across one slice when averaging over it; odd, so that one lies at the centre
 SUBSAMPLES = 7
-# slices that overlap more than this cannot be taken apart: nearly nothing is left of the finest waves that they sample
-WIDEST_SLICE = 1.25
+# how wide a slice may be, in distances, to be taken apart: as the networks learn it, and at most by a spline, as of a
+# boxcar twice as wide nothing is left of the finest waves that are sampled
+WIDEST_SLICE, WIDEST_FOR_SPLINE = 1.25, 1.5
 FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in standard deviations
 
 
@@ -91,7 +92,7 @@ def samples_through_profile(volume: Volume, profile: SliceProfile, axes: Sequenc
         if size < 2:
             continue
         centres = np.arange(size, dtype=np.float64)
-        width = np.minimum(volume.extent_of_slices(axis), WIDEST_SLICE)
+        width = np.minimum(volume.extent_of_slices(axis), WIDEST_FOR_SPLINE)
         averaged = averaged_basis(centres, size, profile, width, order)
         values = basis_matrix(centres, size, order) @ np.linalg.inv(averaged)
         data = apply_along(data, values.astype(np.float32), axis)
@@ -126,7 +127,8 @@ def observe(field: Volume, source: Volume, profile: SliceProfile, axes: Sequence
     -------
     float32, shape of `source`.
     """
-    sampler = Sampler(field, 3)
+    # what an outermost slice sees beyond the field of view is taken to be as at its edge, as by the splines above
+    sampler = Sampler(field, 3, extend=True)
     if profile.kind == "none":
         axes = ()
     extents = [float(source.extent_of_slices(axis).mean()) for axis in range(3)]

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..image.grid import THICK_RATIO, Grid
 from ..image.volume import Volume
-from .forward_model import WIDEST_SLICE, SliceProfile
+from .forward_model import WIDEST_FOR_SPLINE, WIDEST_SLICE, SliceProfile
 from .profile_estimate import estimate_profile
 from .slice_axis import slice_axis
 
@@ -77,7 +77,7 @@ def describe_slices(told: dict[str, Any]) -> str:
     else:
         text = f"averaged over {told['thickness_mm']:.3g} mm ({told['profile']}), {told['distance_mm']:.3g} mm apart"
     sources = dict.fromkeys(s for s in (told["source"], told["thickness_source"]) if s)
-    sure = "" if told["sure"] is None else f", {told['sure']:.0%} sure"
+    sure = "" if told["source"] != "estimate" else f", {told['sure']:.0%} sure"
     return f"slices {text} [{', '.join(sources)}{sure}]" + (f"; {told['note']}" if told["note"] else "")
 
 
@@ -148,7 +148,7 @@ def _chosen(choice: str, volume: Volume, given: float | None, in_plane: bool) ->
     model = SliceModel(volume, SliceProfile(choice), source, thickness_source)
     if choice == "none" or model.width <= WIDEST_SLICE:
         return model
-    note = f"they overlap; at most {WIDEST_SLICE - 1:.0%} of the distance is undone"
+    note = f"of their overlap, networks undo {WIDEST_SLICE - 1:.0%} of the distance and splines {WIDEST_FOR_SPLINE - 1:.0%}"
     return dataclasses.replace(model, note=note)
 
 

@@ -2,7 +2,9 @@
 
 Fine volumes are cut into slices of known profile and thickness, four voxels apart: a boxcar, a Gaussian (full width at
 half maximum), slices with a gap of a quarter and slices that overlap by a half. Told are what was found, how sure it is,
-and whether the thickness is right by a fifth, or it was said that the image cannot tell.
+and whether the thickness is right by a fifth, or it was said that the image cannot tell. The table ``gain`` tells what
+it is worth: PSNR (dB, of the 99.9th percentile, middle of the volume) of cubic interpolation through points, the default
+boxcar, the profile that was estimated, and the true one.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy as np
 
 from ..acquisition.forward_model import SliceProfile, observe
 from ..acquisition.profile_estimate import TOLERANCE, estimate_profile
+from ..evaluation.metrics import psnr
+from ..fitting import fit
 from ..image.files import read
 from ..image.volume import Volume
 from .tables import Row, print_tables
@@ -29,7 +33,7 @@ SLICES = (("boxcar", 1.0), ("gaussian", 1.0), ("boxcar", 0.75), ("boxcar", 1.5))
 def benchmark_profile(options: argparse.Namespace) -> None:
     """Print the table."""
     folder = Path(options.data) if options.data else DEFAULT_DATA
-    print_tables({"estimate": lambda: rows(folder)}, options)
+    print_tables({"estimate": lambda: rows(folder), "gain": lambda: gains(folder)}, options)
 
 
 def rows(folder: Path) -> Iterator[Row]:
@@ -53,6 +57,28 @@ def rows(folder: Path) -> Iterator[Row]:
                 "reason": found.reason,
                 "seconds": round(seconds, 2),
             }
+
+
+def gains(folder: Path) -> Iterator[Row]:
+    """A row for each volume and kind of slices."""
+    for case in CASES:
+        whole = read(folder / f"{case}.nii.gz")
+        box = tuple(slice(n // 4, n // 4 + n // 2 // FACTOR * FACTOR) for n in whole.shape)
+        fine = whole.replace(data=np.ascontiguousarray(whole.data[box]))
+        top = float(np.percentile(fine.data, 99.9))
+        for kind, width in SLICES:
+            coarse = cut_into_slices(fine, kind, width)
+            row: Row = {"case": case, "truth": kind, "thickness": width}
+            true = width * coarse.spacing[2]
+            for name, profile, thickness in (
+                ("points", "none", None),
+                ("default", "boxcar", None),
+                ("estimated", "estimate", None),
+                ("true", kind, true),
+            ):
+                made = fit("cubic", [coarse], slice_profile=profile, slice_thickness=thickness, grids=[fine.grid])
+                row[name] = round(psnr(made.sample(fine.grid)[0].data / top, fine.data / top), 2)
+            yield row
 
 
 def cut_into_slices(fine: Volume, kind: str, width: float) -> Volume:

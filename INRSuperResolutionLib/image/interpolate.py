@@ -125,10 +125,12 @@ class Sampler:
         The samples.
     order
         0 nearest, 1 linear, 3 cubic.
+    extend
+        Whether the edge's value goes on beyond the field of view, too; else there is the volume's minimum.
     """
 
-    def __init__(self, volume: Volume, order: int) -> None:
-        self.volume, self.order = volume, order
+    def __init__(self, volume: Volume, order: int, extend: bool = False) -> None:
+        self.volume, self.order, self.extend = volume, order, extend
         self.fill = float(volume.data.min())
         self._coefficients: np.ndarray | None = None  # made at the first oblique grid
 
@@ -149,7 +151,7 @@ class Sampler:
             weights = weight_matrix(coordinates, size, self.order)
             if not is_identity(weights):
                 values = apply_along(values, weights, axis)
-        if any(o.any() for o in outside.values()):
+        if not self.extend and any(o.any() for o in outside.values()):
             values = values.copy()
             for axis, beyond in outside.items():
                 np.moveaxis(values, axis, 0)[beyond] = self.fill
@@ -165,7 +167,8 @@ class Sampler:
             index = index_coordinates(self.volume, grid.crop(box))
             outside = np.zeros(index.shape[1:], bool)
             for axis, size in enumerate(self.volume.shape):
-                outside |= is_outside(index[axis], size)
+                if not self.extend:
+                    outside |= is_outside(index[axis], size)
                 np.clip(index[axis], 0, size - 1, out=index[axis])
             if self.order == 0:
                 i, j, k = np.floor(index + 0.5).astype(int)

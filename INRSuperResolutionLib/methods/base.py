@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..errors import InputError
+from ..image.grid import Grid
 from ..image.volume import Volume
 from ..progress import SILENT, Progress
 
@@ -51,6 +52,8 @@ class FitContext:
     """Classes of the voxels of the (first) volume; None lets a method that needs them find some."""
     finest: float | None = None
     """The finest spacing (mm) of the results, if it is known already."""
+    grids: Sequence[Grid] | None = None
+    """Where each result will be sampled, if that is known already."""
     device: str = "cpu"
     """``cpu``, ``cuda`` or ``mps``; there."""
     seed: int = 0

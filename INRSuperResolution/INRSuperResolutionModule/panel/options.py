@@ -25,7 +25,7 @@ OUTPUT_MODES = {
 QUALITIES = {"fast": _("Fast"), "balanced": _("Balanced"), "paper": _("As in the paper")}
 PROFILES = {
     "auto": _("Decide from the inputs"), "none": _("Point samples"), "boxcar": _("Even over the slice"),
-    "gaussian": _("Bell-shaped"),
+    "gaussian": _("Bell-shaped"), "estimate": _("Estimate from the image"),
 }  # fmt: skip
 
 

@@ -17,9 +17,6 @@ from ...image.volume import Volume
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ..base import FitContext
 
-# voxels average along axes on which they are so much coarser than the result
-COARSER = 1.1
-
 
 @dataclass(frozen=True)
 class InterpolationSettings:
@@ -77,15 +74,14 @@ def fit_spline(order: int) -> Callable[[Sequence[Volume], InterpolationSettings,
     """
 
     def fit(volumes: Sequence[Volume], settings: InterpolationSettings, context: FitContext) -> SplineRepresentation:
-        from ...acquisition.forward_model import samples_through_profile
+        from ...acquisition.forward_model import coarse_axes, samples_through_profile
 
         if order == 0:
             return SplineRepresentation(volumes, order)
         sharpened = []
-        for volume, profile in zip(volumes, context.profiles):
-            finest = context.finest
-            axes = [a for a in range(3) if finest is not None and volume.spacing[a] > COARSER * finest]
-            sharpened.append(samples_through_profile(volume, profile, axes or [volume.thick_axis], order))
+        for n, (volume, profile) in enumerate(zip(volumes, context.profiles)):
+            axes = [volume.thick_axis] if context.grids is None else coarse_axes(volume, context.grids[n])
+            sharpened.append(samples_through_profile(volume, profile, axes, order))
         fills = [float(v.data.min()) for v in volumes]
         return SplineRepresentation(sharpened, order, [Contrast.of(v) for v in volumes], fills)
 
