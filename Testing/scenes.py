@@ -119,7 +119,9 @@ def quick_settings(method: str, folder: Path) -> dict:
     """Settings of any method that end a fit at once; for one that is trained ahead, tiny weights."""
     known = METHODS[method].settings("fast").__dataclass_fields__
     settings = {name: value for name, value in QUICK.items() if name in known}
-    if "weights" in known:
+    if method == "self-supervised":
+        settings["weights"] = "none"  # it can learn from the scan alone
+    elif "weights" in known:
         from tinynetworks import random_weights
 
         settings["weights"] = str(random_weights(method, folder / "tiny.safetensors"))
