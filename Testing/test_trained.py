@@ -17,7 +17,7 @@ from INRSuperResolutionLib.acquisition.slice_axis import slice_axis
 from INRSuperResolutionLib.methods.multicontrast.guided.lessons import CHANNELS_ALONE
 from INRSuperResolutionLib.methods.multicontrast.guided.network import Network
 from INRSuperResolutionLib.methods.multicontrast.settings import SELF_SUPERVISED, GuidedArchitecture
-from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling, slice_axis
+from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling
 from INRSuperResolutionLib.methods.pretrained.encoder import lattice_points
 from INRSuperResolutionLib.methods.pretrained.networks import make_network
 from INRSuperResolutionLib.methods.pretrained.slicewise import blend
