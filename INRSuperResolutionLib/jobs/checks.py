@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..errors import InputError, OutOfMemory
-from ..fitting import check_takes_labels
+from ..fitting import check_takes_labels, check_takes_mask
 from ..image.files import check_writable_format
 from ..image.grid import Grid
+from ..image.volume import Volume
 from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
 from ..methods import get_method
 from .job import Job
@@ -30,8 +33,25 @@ def check_job(job: Job) -> None:
     settings = method.settings(job.preset, job.settings)
     if job.labels or job.labels_output or job.probabilities_output:
         check_takes_labels(job.method)
+    if job.mask:
+        check_takes_mask(job.method)
     if (job.labels_output or job.probabilities_output) and not settings.semantics:
         raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
+
+
+def check_finite(results: Sequence[Volume], probabilities: np.ndarray | None = None) -> None:
+    """Raise InputError if a result holds NaN or infinity: nothing of the run is to be written then."""
+    named = [(r.name, r.data) for r in results]
+    named += [] if probabilities is None else [("the class probabilities", probabilities)]
+    for name, data in named:
+        # a sum tells it without a copy; it may also overflow, so what it says is looked at again
+        with np.errstate(all="ignore"):
+            suspicious = not np.isfinite(data.sum(dtype=np.float64))
+        if suspicious and (odd := int(data.size - np.count_nonzero(np.isfinite(data)))):
+            raise InputError(
+                f"the result of {name} has {odd} voxels that are NaN or infinite: the fit has diverged",
+                "Leave the settings as the preset has them, or give a smaller learning rate",
+            )
 
 
 def check_memory(grids: Sequence[Grid]) -> None:

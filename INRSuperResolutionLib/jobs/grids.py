@@ -7,17 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..image.grid import Grid
-from ..image.volume import Volume
 from .job import Job
 
 
-def output_grids(job: Job, own: Sequence[Grid], like: Volume | None) -> list[Grid]:
+def output_grids(job: Job, own: Sequence[Grid], like: Grid | None) -> list[Grid]:
     """The grid of each result: one for all (`like`), else each in the frame of its own input.
 
     Inputs on one and the same grid share one object, so that they are sampled together.
     """
     if like is not None:
-        return [like.grid] * len(own)
+        return [like] * len(own)
     finest = min(min(g.spacing) for g in own)
     grids: list[Grid] = []
     for n, grid in enumerate(own):

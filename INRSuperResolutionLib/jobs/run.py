@@ -11,14 +11,14 @@ import numpy as np
 from ..errors import InputError
 from ..evaluation.agreement import agreements
 from ..fitting import fit
-from ..image.files import read, write, write_probabilities
+from ..image.files import read, read_grid, write, write_probabilities
 from ..image.grid import Grid
 from ..image.volume import Volume
 from ..memory import return_freed
 from ..methods import load_representation
 from ..progress import Progress
 from ..representation import Representation
-from .checks import check_job, check_memory
+from .checks import check_finite, check_job, check_memory
 from .grids import output_grids
 from .job import Job
 from .report import describe, describe_inputs, write_report
@@ -43,7 +43,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """Do what a job says, and return the report."""
     started = time.perf_counter()
     check_job(job)
-    like = read(job.like) if job.like else None  # a wrong name is told before the fit
+    like = read_grid(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
     found = open_saved(job, like) if job.task == "sample" else fit_inputs(job, like, progress)
@@ -63,7 +63,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     return report
 
 
-def open_saved(job: Job, like: Volume | None) -> Found:
+def open_saved(job: Job, like: Grid | None) -> Found:
     """The representation of a file, to be sampled again."""
     representation = load_representation(job.inputs[0])
     grids = output_grids(job, [c.grid for c in representation.contrasts], like)
@@ -76,7 +76,7 @@ def open_saved(job: Job, like: Volume | None) -> Found:
     return Found(representation, grids)
 
 
-def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
+def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
     """Read the inputs, and fit the method to them."""
     volumes = []
     for n, path in enumerate(job.inputs):
@@ -84,6 +84,9 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
         progress.update((n + 1) / len(job.inputs))
     mask = read(job.mask) if job.mask else None
     labels = [read(p) for p in job.label_files()]
+    for volume in [*volumes, *([mask] if mask else []), *labels]:
+        for told in volume.warnings:
+            progress.warning(told)
     grids = output_grids(job, [v.grid for v in volumes], like)
     check_memory(grids)
     representation = fit(
@@ -106,7 +109,7 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
     return Found(representation, grids, volumes)
 
 
-def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> None:
+def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> None:
     """Draw the results, and the class probabilities, where they are wanted."""
     progress.stage("sample")
     return_freed()  # what the fit worked with
@@ -116,6 +119,7 @@ def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> N
         return_freed()
     if job.labels_output or job.probabilities_output:
         found.probabilities = found.representation.probabilities(found.grids[0])
+    check_finite(found.results, found.probabilities)
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:

@@ -24,6 +24,7 @@ METHODS: dict[str, Method] = {
         multicontrast.PRESETS,
         min_inputs=2,
         max_inputs=None,
+        takes_mask=True,
     ),
     "seco": Method(
         "SeCo-INR",
@@ -39,6 +40,7 @@ METHODS: dict[str, Method] = {
         multicontrast.fit_single,
         multicontrast.INR_PRESETS,
         max_inputs=None,
+        takes_mask=True,
         is_baseline=True,
     ),
     "joint": Method(
@@ -48,6 +50,7 @@ METHODS: dict[str, Method] = {
         multicontrast.INR_PRESETS,
         min_inputs=2,
         max_inputs=None,
+        takes_mask=True,
         is_baseline=True,
     ),
     **{
@@ -176,7 +179,10 @@ def load_representation(path: str | Path) -> Representation:
         cls = GuidedRepresentation
     else:
         raise InputError(f"{path} holds a representation of the unknown kind {kind!r}", "Use a newer version")
-    contrasts = [Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"]) for c in metadata["contrasts"]]
+    contrasts = [
+        Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"], tuple(c["codes"]) if c.get("codes") else None)
+        for c in metadata["contrasts"]
+    ]
     representation = cls.from_state(contrasts, arrays, metadata["config"])
     representation.provenance = metadata["provenance"]
     return representation
