@@ -209,9 +209,8 @@ def _check_meta(path: Path, data: bool) -> None:
             _refuse(path, f"{name} {fields[name]!r} does not fit {axes} axes")
     if any(v == 0 for v in _floats(fields.get("ElementSpacing", "").split(), path, "ElementSpacing")):
         _refuse(path, "a spacing is 0")
-    for name in ("HeaderSize", "CompressedDataSize"):
-        if name in fields and not fields[name].lstrip("-").isdecimal():
-            _refuse(path, f"{name} {fields[name]!r} is no number")
+    if not fields.get("HeaderSize", "0").lstrip("-").isdecimal():
+        _refuse(path, f"HeaderSize {fields['HeaderSize']!r} is no number")
     needed = voxels * META_BYTES[kind] * int(channels)
     _check_room(path, needed)
     if data:
@@ -232,19 +231,23 @@ def _check_meta_data(path: Path, fields: dict[str, str], start: int, needed: int
     if fields.get("BinaryData", "True").lower() == "false":
         return
     if fields.get("CompressedData", "False").lower() == "true":
-        _check_zlib(path, file, start, needed)
+        size = fields.get("CompressedDataSize", "")
+        if not size.isdecimal() or _zlib_length(path, file, start, needed) != int(size):
+            # ITK would read something else, and not tell
+            _refuse(path, f"its CompressedDataSize {size!r} is not that of its values")
     elif fields.get("HeaderSize", "0") in ("0", "-1") and file.stat().st_size - start < needed:
         _refuse(path, f"it should have {needed} bytes of values, it has {file.stat().st_size - start}")
 
 
-def _check_zlib(path: Path, file: Path, start: int, needed: int) -> None:
-    """Raise InputError unless the stream (zlib or gzip) unpacks to `needed` bytes with the right checksum."""
+def _zlib_length(path: Path, file: Path, start: int, needed: int) -> int:
+    """The length of the stream (zlib or gzip); raises InputError unless it unpacks to `needed` bytes, checksum and all."""
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-    count = 0
+    count = length = 0
     with open(file, "rb") as stream:
         stream.seek(start)
         try:
             while not unpacker.eof and (block := stream.read(BLOCK)):
+                length += len(block)
                 while block and not unpacker.eof:
                     count += len(unpacker.decompress(block, BLOCK))
                     block = unpacker.unconsumed_tail
@@ -256,3 +259,4 @@ def _check_zlib(path: Path, file: Path, start: int, needed: int) -> None:
         _refuse(
             path, f"it should have {needed} bytes of values, it has {count}{'' if unpacker.eof else ' and ends early'}"
         )
+    return length - len(unpacker.unused_data)

@@ -86,12 +86,14 @@ def _checked_header(path: Path) -> Any:
         raise InputError(f"{path} is CIFTI-2 (surfaces and voxel lists), no volume", "Give a 3D volume as NIfTI")
     try:
         kind_of_value = header.get_data_dtype()
-    except nib.spatialimages.HeaderDataError as error:
+    except (nib.spatialimages.HeaderDataError, KeyError) as error:
         raise InputError(
             f"{path}: data type {int(header['datatype'])} is not known", "Save it with another program"
         ) from error
     if kind_of_value.fields:
         raise InputError(f"{path} is a colour image", "Give a scalar volume")
+    if kind_of_value.itemsize == 0:
+        raise InputError(f"{path}: data type {int(header['datatype'])} is none", "Save it with another program")
     if kind_of_value.kind not in "iufb":
         what = "complex numbers" if kind_of_value.kind == "c" else f"{kind_of_value}"
         raise InputError(f"{path} holds {what}", "Give the magnitude")
