@@ -148,6 +148,12 @@ def test_files_that_are_no_slices_do_not_matter(tmp_path):
         delattr(report, keyword)
     report.SeriesInstanceUID = generate_uid()
     save(report, folder / "report.dcm")
+    directory = pydicom.Dataset()
+    directory.FileSetID, directory.file_meta = "DISC", pydicom.dataset.FileMetaDataset()
+    directory.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.1.3.10"
+    directory.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    directory.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    save(directory, folder / "DICOMDIR")
     check(read(folder))
 
 

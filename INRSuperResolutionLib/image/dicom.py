@@ -151,11 +151,17 @@ def _image_header(file: Path, required: bool = False) -> Dataset | None:
     header = read_header(file)
     if "Rows" in header:
         return header
-    kind = UID(text(header, "SOPClassUID")).name
+    kind = _kind(header)
     if required or not kind or "Image Storage" in kind:
-        told = "is cut off" if not kind or "Image Storage" in kind else f"is a {kind}, no image"
-        raise InputError(f"{file} {told}: it tells no rows and columns", "Get it again")
+        what = "is cut off or has no image" if not kind or "Image Storage" in kind else f"is a {kind}, no image"
+        raise InputError(f"{file} {what}: it tells no rows and columns", "Get it again")
     return None
+
+
+def _kind(header: Dataset) -> str:
+    """What a file is, in the words of the standard; a DICOMDIR tells it in its meta header only."""
+    meta = getattr(header, "file_meta", None) or Dataset()
+    return UID(text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")).name
 
 
 def _passes_for_slice(file: Path, slices: list[Path]) -> bool:
@@ -174,7 +180,7 @@ def _passes_for_slice(file: Path, slices: list[Path]) -> bool:
 def _contents(folder: Path, others: list[Path]) -> str:
     """What a folder without images holds, in words."""
     told: list[str] = []
-    kinds = Counter(UID(text(read_header(f), "SOPClassUID")).name or "DICOM file without image" for f in others)
+    kinds = Counter(_kind(read_header(f)) for f in others)
     told += [f"{n} × {kind}" for kind, n in kinds.most_common(3)]
     rest: Any = [p for p in folder.iterdir() if p not in others]
     folders = sum(p.is_dir() for p in rest)
