@@ -185,6 +185,40 @@ def check_writable_format(path: str | Path) -> None:
         )
 
 
+def is_dicom_output(path: str | Path) -> bool:
+    """Whether a result is to be a folder with a DICOM series: its name ends in .dcm."""
+    return suffix_of(path) == ".dcm"
+
+
+def check_dicom_output(path: str | Path, source: str | Path) -> None:
+    """Raise InputError unless a derived series can be made from `source` in the folder `path`.
+
+    A folder that is there is replaced only if it holds nothing but a series that was written here.
+    """
+    path, source = Path(path), Path(source)
+    from . import dicom_header, dicom_write
+
+    if source.is_file() and not dicom_header.is_dicom(source):
+        raise InputError(
+            f"{path}: {source} is no DICOM, so no series can be derived from it", f"End it in {WRITABLE[1]}"
+        )
+    if path.resolve() in (source.resolve(), *source.resolve().parents):
+        raise InputError(f"{path} holds the input {source} and would be replaced", "Choose another output")
+    if path.exists() and not (path.is_dir() and dicom_write.is_derived_here(path)):
+        raise InputError(f"{path} exists, and is no series that was written here", "Choose another output")
+
+
+def write_dicom(volume: Volume, folder: str | Path, source: str | Path, method: str) -> None:
+    """Write a derived DICOM series as a new folder; see :func:`dicom_write.write_derived`."""
+    from . import dicom_write
+
+    try:
+        whole = np.issubdtype(output_dtype(volume), np.integer)
+        dicom_write.write_derived(volume, Path(folder), source, method, bool(whole))
+    except OSError as error:
+        raise _cannot_write(Path(folder), error) from error
+
+
 def output_dtype(volume: Volume) -> np.dtype:
     """The file type for values of this volume.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, OutOfMemory
 from ..fitting import check_takes_labels, check_takes_mask
-from ..image.files import check_writable_format
+from ..image.files import check_dicom_output, check_writable_format, is_dicom_output
 from ..image.grid import Grid
 from ..image.volume import Volume
 from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
@@ -18,8 +19,14 @@ from .job import Job
 
 def check_job(job: Job) -> None:
     """Raise InputError for what can be seen to be wrong before any work."""
-    for path in [*job.outputs, *([job.labels_output] if job.labels_output else [])]:
-        check_writable_format(path)
+    for n, path in enumerate([*job.outputs, *([job.labels_output] if job.labels_output else [])]):
+        if is_dicom_output(path) and n < len(job.outputs) and job.task == "upscale":
+            check_dicom_output(path, job.inputs[n])
+            for other in [*job.inputs, *job.label_files(), *(p for p in (job.mask, job.like) if p)]:
+                if Path(path).resolve() in Path(other).resolve().parents:
+                    raise InputError(f"{path} holds {other} and would be replaced", "Choose another output")
+        else:
+            check_writable_format(path)
     if job.probabilities_output and not job.probabilities_output.endswith((".nii", ".nii.gz")):
         raise InputError(f"{job.probabilities_output}: probabilities are written as 4D NIfTI", "End it in .nii.gz")
     if job.representation and not job.representation.endswith(".inr"):

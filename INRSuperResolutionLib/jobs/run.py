@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..evaluation.agreement import agreements
 from ..fitting import fit
-from ..image.files import read, read_grid, write, write_probabilities
+from ..image.files import is_dicom_output, read, read_grid, write, write_dicom, write_probabilities
 from ..image.grid import Grid
 from ..image.volume import Volume
 from ..memory import return_freed
@@ -139,5 +139,8 @@ def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[s
 def write_results(results: list[Volume], job: Job, staging: Staging, progress: Progress) -> None:
     """Write the volumes aside."""
     for n, (result, path) in enumerate(zip(results, job.outputs)):
-        write(result, staging.path(path))
+        if is_dicom_output(path):
+            write_dicom(result, staging.path(path), job.inputs[n], job.method)
+        else:
+            write(result, staging.path(path))
         progress.update((n + 1) / (len(results) + 1))

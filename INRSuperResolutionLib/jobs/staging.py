@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from ..errors import InputError
+from ..image.files import is_dicom_output
 from .job import Job
 
 
@@ -36,7 +37,7 @@ class Staging:
     def __init__(self, job: Job) -> None:
         self._job = job
         for path in job.results():
-            if Path(path).is_dir():
+            if Path(path).is_dir() and not is_dicom_output(path):
                 raise InputError(f"{path} is a folder", "Name a file")
         for folder in staging_folders(job):
             if not folder.parent.is_dir():
@@ -55,11 +56,24 @@ class Staging:
         result = Path(result).absolute()
         return result.parent / f".inrsr-{self._job.run_id}" / result.name
 
+    def _put(self, made: Path, result: Path) -> None:
+        """Put one result in place; a folder cannot be replaced by another one, so the old one steps aside first."""
+        aside = made.with_name(f"{made.name}.old")
+        if not result.is_dir():
+            os.replace(made, result)
+            return
+        os.replace(result, aside)
+        try:
+            os.replace(made, result)
+        except OSError:
+            os.replace(aside, result)
+            raise
+
     def commit(self) -> None:
         """Put all results in place; an existing file is replaced only by the complete new one."""
         try:
             for result in self._job.results():
-                os.replace(self.path(result), result)
+                self._put(self.path(result), Path(result))
         except OSError as error:
             raise InputError(f"cannot put {result} in place: {error.strerror}", "Close programs that use it") from error
         clear_staging(self._job)
