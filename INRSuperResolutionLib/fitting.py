@@ -10,8 +10,10 @@ import numpy as np
 
 from . import __version__
 from .acquisition.slice_profile import choose_profiles
+from .auto import AUTO, Choice, choose
 from .device import resolve_device
 from .errors import InputError
+from .image.grid import Grid
 from .image.volume import Volume
 from .methods import METHODS, FitContext, get_method
 from .methods.pretrained.weights import Weights
@@ -31,6 +33,7 @@ def fit(
     mask: Volume | None = None,
     labels: Volume | Sequence[Volume] | None = None,
     finest_spacing: float | None = None,
+    wanted: Grid | None = None,
     slice_profile: str = "auto",
     register: bool = False,
     device: str = "auto",
@@ -43,7 +46,7 @@ def fit(
     Parameters
     ----------
     method
-        A name in :data:`methods.METHODS`.
+        A name in :data:`methods.METHODS`, or ``auto``: the one that suits these volumes (:func:`auto.choose`).
     volumes
         One for each contrast, each on its own grid.
     preset, settings
@@ -56,6 +59,8 @@ def fit(
     finest_spacing
         The finest spacing (mm) that the function will be sampled at, if it is known: along axes that are
         coarser, voxels average the function.
+    wanted
+        The grid of the first result, if it is known: ``auto`` looks along which axes it is finer.
     slice_profile
         ``none``, ``boxcar``, ``gaussian``, or ``auto``: ``none`` in preset ``paper``, else decided
         from the inputs.
@@ -68,6 +73,10 @@ def fit(
     -------
     The continuous function; its `provenance` tells how it was made.
     """
+    choice: Choice | None = None
+    if method == AUTO:
+        choice = choose([v.grid for v in volumes], wanted, labels is not None)
+        method = choice.method
     chosen = get_method(method)
     chosen.check_inputs(len(volumes))
     values = chosen.settings(preset, settings)
@@ -122,6 +131,7 @@ def fit(
         device=device,
         slice_profile=[p.kind for p in profiles],
         registered_affines=[v.affine.tolist() for v in volumes] if register else None,
+        choice=None if choice is None else dataclasses.asdict(choice),
     )
     return representation
 

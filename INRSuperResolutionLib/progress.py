@@ -79,6 +79,10 @@ class Progress:
         event["metrics"] = metrics
         self._emit(event)
 
+    def part(self, start: float, end: float) -> Progress:
+        """For something that does a part of this stage, from `start` to `end` (0 to 1), and knows nothing of the rest."""
+        return _Part(self, start, end)
+
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if the user wants to stop."""
         if self._is_cancelled():
@@ -109,6 +113,29 @@ class Progress:
         self._emit({"event": "preview", "path": str(path)})
         cost = time.perf_counter() - now
         self._next_preview = time.perf_counter() + max(1.0, cost / PREVIEW_COST)
+
+
+class _Part(Progress):
+    """See :meth:`Progress.part`; stages within it are not told."""
+
+    def __init__(self, whole: Progress, start: float, end: float) -> None:
+        super().__init__()
+        self._whole, self._from, self._to = whole, start, end
+
+    def update(self, fraction: float, **metrics: float) -> None:
+        self._whole.update(self._from + (self._to - self._from) * fraction, **metrics)
+
+    def stage(self, name: str) -> None:
+        self.update(0.0)
+
+    def raise_if_cancelled(self) -> None:
+        self._whole.raise_if_cancelled()
+
+    def warning(self, message: str) -> None:
+        self._whole.warning(message)
+
+    def preview(self, write: Callable[[Path], None]) -> None:
+        self._whole.preview(write)
 
 
 SILENT = Progress()

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import json
+import io
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-WINDOW = (1280, 860)
+DEMO = Path("demo")
+WINDOW = (1480, 780)
+PANEL_WIDTH = 430
+# what the pictures show: mm from the middle of the head (R, A, S), and mm across a view
+OFF_CENTRE = (0.0, 0.0, 0.0)
+WIDTH_MM = 120.0
+# of the result, mm
+SPACING = 0.7
+COLOURS = 96
+# seconds that anything may take on a slow machine
+LONGEST = 1500.0
 
 
 def open_window(host, widget):
@@ -22,11 +34,11 @@ def open_window(host, widget):
     scroll.setWidgetResizable(True)
     scroll.setFrameShape(QtWidgets.QFrame.NoFrame)
     scroll.setWidget(widget.parent)
-    scroll.setMinimumWidth(430)
+    scroll.setMinimumWidth(PANEL_WIDTH)
     window.addWidget(scroll)
     window.addWidget(host.layout_manager.board)
     window.resize(*WINDOW)
-    window.setSizes([430, WINDOW[0] - 430])
+    window.setSizes([PANEL_WIDTH, WINDOW[0] - PANEL_WIDTH])
     window.show()
     host.layout_manager.draw_regularly()
     return window
@@ -50,64 +62,106 @@ def set_dark(application, dark: bool) -> None:
     application.setPalette(palette)
 
 
-def load_samples(host):
-    """Two thick-slice contrasts of one patient."""
-    t1 = host.load_volume(DATA / "glioma_t1.nii.gz", "T1")
-    flair = host.load_volume(DATA / "glioma_flair.nii.gz", "FLAIR")
-    return t1, flair
+def load_samples(host) -> list:
+    """Two thick-slice contrasts of one patient, axial: a clinical scan, else the demo's; none where neither is there."""
+    for folder, names in ((DATA, ("clinical01_t2", "clinical01_flair")), (DEMO, ("t2_thick", "t1_thick"))):
+        files = [folder / f"{name}.nii.gz" for name in names]
+        if all(file.is_file() for file in files):
+            volumes = [host.load_volume(f, f.name.split(".")[0].split("_")[folder == DATA].upper()) for f in files]
+            for volume in volumes:
+                window_to_the_brain(volume)
+            return volumes
+    return []
 
 
-def wait(host, condition, seconds: float = 500.0) -> None:
-    """Let Qt work until `condition()`."""
-    import time
+def window_to_the_brain(volume) -> None:
+    """Black and white as the tissue in the middle of the head needs them; the fat of the scalp is brighter by far."""
+    import slicer
 
-    end = time.perf_counter() + seconds
-    while not condition():
-        if time.perf_counter() > end:
-            raise RuntimeError("it took too long")
-        host.process_events(0.05)
+    array = slicer.util.arrayFromVolume(volume)
+    middle = array[tuple(slice(n // 3, n - n // 3) for n in array.shape)]
+    volume.CreateDefaultDisplayNodes()
+    display = volume.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(float(np.percentile(middle, 0.5)), float(np.percentile(middle, 98)))
+
+
+def look_at(host, volume, orientations: tuple[str, str]) -> None:
+    """Both views on the middle of a volume, so near that the brain fills them."""
+    import slicer
+
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    centre = bounds.reshape(3, 2).mean(axis=1) + OFF_CENTRE
+    for name, orientation in zip(("Red", "Yellow"), orientations):
+        node = host.layout_manager.sliceWidget(name).mrmlSliceNode()
+        columns, rows, _ = node.GetDimensions()
+        node.SetOrientation(orientation)
+        node.SetFieldOfView(WIDTH_MM, WIDTH_MM * rows / columns, 1)
+        node.JumpSliceByCentering(*centre)
+    slicer.app.processEvents()
+
+
+def shoot(host, window, path: Path) -> None:
+    """The window as it is now, in light and dark; a palette of greys and a few colours keeps the files small."""
+    from PIL import Image
+    from PySide6 import QtCore, QtGui
+
+    for dark in (False, True):
+        set_dark(host.qt_application, dark)
+        # all that a new palette or new texts have asked for, so that nothing need be waited for
+        host.qt_application.sendPostedEvents()
+        host.layout_manager.draw()
+        grabbed = window.grab().toImage().convertToFormat(QtGui.QImage.Format_RGB888)
+        buffer = QtCore.QBuffer()
+        buffer.open(QtCore.QIODevice.WriteOnly)
+        grabbed.save(buffer, "PNG")
+        image = Image.open(io.BytesIO(bytes(buffer.data()))).convert("RGB")
+        image.quantize(COLOURS, dither=Image.Dither.NONE).save(
+            path.with_name(f"{path.name}-{'dark' if dark else 'light'}.png"), optimize=True
+        )
+    set_dark(host.qt_application, False)
 
 
 def take_screenshots(host, widget, window, folder: Path) -> None:
     """Idle, running with preview, finished with comparison, error; light and dark."""
     import slicer
+    from scenes import wait
 
+    volumes = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not n.GetHideFromEditors()]
+    if len(volumes) < 2:
+        sys.exit("there are no volumes to show: run make demo first")
     folder.mkdir(parents=True, exist_ok=True)
     ui, p = widget.ui, widget._parameterNode
+    first, second = volumes
+    red = host.layout_manager.sliceWidget("Red").mrmlSliceCompositeNode()
 
-    def shoot(name: str) -> None:
-        for dark in (False, True):
-            set_dark(host.qt_application, dark)
-            host.process_events(0.3)
-            window.grab().save(str(folder / f"{name}-{'dark' if dark else 'light'}.png"))
-        set_dark(host.qt_application, False)
+    def background() -> str:
+        return slicer.mrmlScene.GetNodeByID(red.GetBackgroundVolumeID()).GetName()
 
-    t1, flair = (slicer.util.getNode(n) for n in ("T1", "FLAIR"))
-    slicer.util.setSliceViewerLayers(background=t1)
-    for name in ("Red", "Yellow"):
-        logic = host.layout_manager.sliceWidget(name).sliceLogic()
-        logic.GetSliceNode().SetOrientation("Axial" if name == "Red" else "Coronal")
-        logic.FitSliceToAll()
-    p.inputVolume, p.furtherContrasts = t1, [flair]
-    shoot("idle")
-    # enough for a picture on any machine
-    p.settings = json.dumps({"steps": 150, "average_flips": False})
+    slicer.util.setSliceViewerLayers(background=first)
+    p.inputVolume, p.furtherContrasts = first, [second]
+    p.outputMode, p.spacing = "spacing", SPACING
+    look_at(host, first, ("Axial", "Coronal"))
+    shoot(host, window, folder / "idle")
     ui.runButton.click()
     run = widget.logic.queue.runs[-1]
-    wait(host, lambda: run.isEnded or (run.preview is not None and run.stage == "fit" and run.fraction > 0.1))
-    host.process_events(1.0)
-    shoot("running")
-    wait(host, lambda: run.isEnded)
+    wait(host, lambda: run.isEnded or background().endswith("(preview)"), LONGEST)
+    if run.isEnded:
+        sys.exit(f"the run ended before there was a preview:\n{run.asText()}")
+    look_at(host, first, ("Axial", "Coronal"))
+    shoot(host, window, folder / "running")
+    wait(host, lambda: run.isEnded, LONGEST)
     ui.sideBySideButton.click()
-    shoot("finished")
+    look_at(host, first, ("Coronal", "Coronal"))
+    shoot(host, window, folder / "finished")
     ui.sideBySideButton.click()
-    p.outputMode, p.spacing = "spacing", 0.1
-    p.limitMinutes = 0.0
-    p.method = "linear"
+    # more voxels than any memory holds
+    p.spacing, p.method = 0.1, "linear"
     ui.runButton.click()
-    wait(host, lambda: widget.logic.queue.active is None)
-    ui.logButton.collapsed = False
-    shoot("error")
+    wait(host, lambda: widget.logic.queue.active is None, LONGEST)
+    look_at(host, first, ("Axial", "Coronal"))
+    shoot(host, window, folder / "error")
 
 
 def main() -> None:
@@ -121,8 +175,7 @@ def main() -> None:
 
     host = SlicerHost.start()
     host.load_module()
-    if DATA.is_dir():
-        load_samples(host)
+    load_samples(host)
     widget = host.make_panel()
     window = open_window(host, widget)
     if options.screenshots:

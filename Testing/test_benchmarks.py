@@ -54,6 +54,23 @@ def test_cycleinr(monkeypatch, capsys, tmp_path):
         cycleinr.benchmark_cycleinr(argparse.Namespace(**{**options, "tables": ["other"]}))
 
 
+def test_cycleinr_on_averaged_slices(tmp_path):
+    """Told that a profile is Gaussian, not a boxcar, the spline gives other slices; gains are over the better baseline."""
+    write(blobs((40, 44, 34)).replace(affine=np.eye(4)), tmp_path / "a.nii.gz")
+    rows = list(cycleinr.averaged(tmp_path, {"a": 4}))
+    assert [(r["profile"], r["method"], r["given"]) for r in rows] == [
+        *(("boxcar", m, p) for m, p in (("linear", "none"), ("cubic", "none"), ("cycleinr", "boxcar"))),
+        *(("gaussian", m, p) for m, p in (("linear", "none"), ("cubic", "none"), ("cycleinr", "boxcar"))),
+        ("gaussian", "cycleinr", "gaussian"),
+    ]
+    for n in (0, 3):
+        linear, cubic, restored = rows[n : n + 3]
+        for figure in ("psnr", "ends"):
+            best = max(linear[figure], cubic[figure])
+            assert restored[f"{figure} gain"] == pytest.approx(restored[figure] - best)
+    assert rows[-1]["psnr"] != pytest.approx(rows[-2]["psnr"], abs=1e-3)
+
+
 @pytest.fixture
 def tiny_variants(monkeypatch, tmp_path):
     """Small volumes under the names that the variants are trained and measured on."""

@@ -238,6 +238,24 @@ def test_weights_for_a_contrast_are_candidates_for_mr(tmp_path, monkeypatch):
     assert candidates("arssr", [mr]) == candidates("arssr", [ct]) == ["arssr"]
 
 
+def test_weights_for_averages_are_candidates_where_slices_are_averages(tmp_path, monkeypatch):
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
+    names = ["cycleinr", "cycleinr-ct", "cycleinr-mr-t1", "cycleinr-averaged", "arssr"]
+    mr, ct = blobs(), blobs()
+    ct = ct.replace(data=ct.data * 10 - 1000)
+    for known, of_mr, of_ct in (
+        (names, ["cycleinr-averaged"], ["cycleinr-averaged"]),
+        ([*names, "cycleinr-averaged-ct"], ["cycleinr-averaged"], ["cycleinr-averaged-ct"]),
+        (names[:3], ["cycleinr", "cycleinr-mr-t1"], ["cycleinr-ct"]),
+    ):
+        (tmp_path / "checksums.json").write_text(json.dumps(dict.fromkeys(known, "")))
+        assert candidates("cycleinr", [mr], averaged=True) == of_mr
+        assert candidates("cycleinr", [ct], averaged=True) == of_ct
+        assert candidates("cycleinr", [mr]) == ["cycleinr", "cycleinr-mr-t1"]
+    (tmp_path / "checksums.json").write_text(json.dumps({"arssr": ""}))
+    assert candidates("arssr", [mr], averaged=True) == ["arssr"]
+
+
 def test_damaged_shipped_weights_are_noticed(monkeypatch, tmp_path):
     random_weights("nexpr", tmp_path / "nexpr.safetensors")
     (tmp_path / "checksums.json").write_text(json.dumps({"nexpr": "0" * 64}))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..image.grid import THICK_RATIO
 from ..image.volume import Volume
 from .forward_model import SliceProfile
-
-# a volume whose slices are this much thicker than its pixels was acquired slice by slice
-THICK_RATIO = 1.5
 
 
 def choose_profiles(

@@ -21,6 +21,8 @@ RIGHT_ANGLE = 1e-4
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
+# a volume whose slices are this much further apart than its pixels was acquired slice by slice
+THICK_RATIO = 1.5
 
 
 def as_triple(values: float | Sequence[float], what: str) -> Triple:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..auto import AUTO
 from ..errors import InputError, OutOfMemory
 from ..fitting import check_takes_labels, check_takes_mask
 from ..image.files import check_dicom_output, check_writable_format, is_dicom_output
@@ -35,13 +36,19 @@ def check_job(job: Job) -> None:
         if len(job.inputs) != 1:
             raise InputError(f"{len(job.inputs)} representations", "Sample one at a time")
         return
-    method = get_method(job.method)
+    if job.method == AUTO and job.settings:
+        raise InputError(
+            f"{', '.join(job.settings)} cannot be set while the method is chosen by itself", "Name a method"
+        )
+    # which method it will be is known once the inputs are read
+    name = job.method if job.method != AUTO else "seco" if job.is_guided else "cubic"
+    method = get_method(name)
     method.check_inputs(len(job.inputs))
     settings = method.settings(job.preset, job.settings)
-    if job.labels or job.labels_output or job.probabilities_output:
-        check_takes_labels(job.method)
-    if job.mask:
-        check_takes_mask(job.method)
+    if job.is_guided:
+        check_takes_labels(name)
+    if job.mask and job.method != AUTO:
+        check_takes_mask(name)
     if (job.labels_output or job.probabilities_output) and not settings.semantics:
         raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
 

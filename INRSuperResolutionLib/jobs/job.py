@@ -107,6 +107,11 @@ class Job:
         """The files of the segmentation; none for ``auto``."""
         return [] if self.labels in (None, ["auto"]) else list(self.labels or [])
 
+    @property
+    def is_guided(self) -> bool:
+        """Whether a segmentation is given, or wanted."""
+        return bool(self.labels or self.labels_output or self.probabilities_output)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with the schema's name."""
         return {"schema": SCHEMA, **asdict(self)}

@@ -37,6 +37,7 @@ def describe(
     made = representation.provenance
     return {
         "method": made["method"],
+        "choice": made.get("choice"),
         "preset": made["preset"],
         "version": __version__,
         "seed": made["seed"],

@@ -53,9 +53,9 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     progress.stage("write")
     report = describe(job, found.representation, found.results, figures, inputs)
     write_function(found, job, staging, inputs)
-    results = found.results
+    results, method = found.results, found.representation.provenance["method"]
     del found  # a large result may be copied to be written
-    write_results(results, job, staging, progress)
+    write_results(results, method, job, staging, progress)
     progress.close()
     report = write_report(report, job, staging, progress, started)
     progress.raise_if_cancelled()  # the last chance
@@ -95,8 +95,9 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
         preset=job.preset,
         settings=job.settings,
         mask=mask,
-        labels=labels,
+        labels=labels if job.is_guided else None,
         finest_spacing=min(min(g.spacing) for g in grids),
+        wanted=grids[0],
         slice_profile=job.slice_profile,
         register=job.register,
         device=job.device,
@@ -136,11 +137,11 @@ def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[s
         write_probabilities(found.probabilities, grid.affine, staging.path(job.probabilities_output))
 
 
-def write_results(results: list[Volume], job: Job, staging: Staging, progress: Progress) -> None:
+def write_results(results: list[Volume], method: str, job: Job, staging: Staging, progress: Progress) -> None:
     """Write the volumes aside."""
     for n, (result, path) in enumerate(zip(results, job.outputs)):
         if is_dicom_output(path):
-            write_dicom(result, staging.path(path), job.inputs[n], job.method)
+            write_dicom(result, staging.path(path), job.inputs[n], method)
         else:
             write(result, staging.path(path))
         progress.update((n + 1) / (len(results) + 1))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from ..representation import Contrast, Representation, read_state
-from . import coordinate, cycleinr, multicontrast, nexpr, perimage
+from ..representation import Representation, read_state
+from . import combined, coordinate, cycleinr, multicontrast, nexpr, perimage
 from .base import FitContext, Method
-from .plain.interpolation import InterpolationSettings, SplineRepresentation, fit_spline
-from .plain.zero_filling import ZeroFillingRepresentation, fit_zero_filling
+from .kinds import representation_from
+from .plain.interpolation import InterpolationSettings, fit_spline
+from .plain.zero_filling import fit_zero_filling
 
 _PLAIN = {"fast": InterpolationSettings(), "balanced": InterpolationSettings(), "paper": InterpolationSettings()}
 
@@ -23,6 +24,22 @@ METHODS: dict[str, Method] = {
         multicontrast.fit,
         multicontrast.PRESETS,
         min_inputs=2,
+        max_inputs=None,
+        takes_mask=True,
+    ),
+    "self-supervised": Method(
+        "Self-supervised, from the scan alone",
+        "One scan with thick slices, or several that are thick in the same direction: their sharp planes teach the rest.",
+        multicontrast.fit_self_supervised,
+        multicontrast.SELF_SUPERVISED_PRESETS,
+        max_inputs=None,
+        takes_mask=True,
+    ),
+    "combined": Method(
+        "Self-supervised and CycleINR, averaged",
+        "One scan with thick slices: what was trained ahead and what the scan itself teaches, averaged.",
+        combined.fit,
+        combined.PRESETS,
         max_inputs=None,
         takes_mask=True,
     ),
@@ -147,45 +164,10 @@ def get_method(name: str) -> Method:
 def load_representation(path: str | Path) -> Representation:
     """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`."""
     arrays, metadata = read_state(path)
-    kind = metadata["kind"]
-    cls: type[Representation]
-    if kind == SplineRepresentation.kind:
-        cls = SplineRepresentation
-    elif kind == ZeroFillingRepresentation.kind:
-        cls = ZeroFillingRepresentation
-    elif kind == "explicit":
-        from .nexpr.representation import ExplicitRepresentation
-
-        cls = ExplicitRepresentation
-    elif kind == "decoded":
-        from .coordinate.representation import DecodedRepresentation
-
-        cls = DecodedRepresentation
-    elif kind == "volumetric":
-        from .cycleinr.representation import VolumetricRepresentation
-
-        cls = VolumetricRepresentation
-    elif kind == "fourier":
-        from .multicontrast.inr import FourierRepresentation
-
-        cls = FourierRepresentation
-    elif kind == "field":
-        from .perimage.field import FieldRepresentation
-
-        cls = FieldRepresentation
-    elif kind == "guided":
-        from .multicontrast.guided import GuidedRepresentation
-
-        cls = GuidedRepresentation
-    else:
-        raise InputError(f"{path} holds a representation of the unknown kind {kind!r}", "Use a newer version")
-    contrasts = [
-        Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"], tuple(c["codes"]) if c.get("codes") else None)
-        for c in metadata["contrasts"]
-    ]
-    representation = cls.from_state(contrasts, arrays, metadata["config"])
-    representation.provenance = metadata["provenance"]
-    return representation
+    try:
+        return representation_from(metadata, arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", error.advice) from error
 
 
 __all__ = ["METHODS", "FitContext", "Method", "get_method", "load_representation"]

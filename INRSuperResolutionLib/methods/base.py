@@ -56,6 +56,8 @@ class FitContext:
     seed: int = 0
     max_seconds: float | None = None
     progress: Progress = field(default=SILENT)
+    left_out: Sequence[int] = ()
+    """Slices (of the even scan) that a fit to one scan must not learn from: it will be judged by them."""
     learn: Learner | None = None
     """How weights go on learning on the volumes; needed for the weights ``self`` only."""
 

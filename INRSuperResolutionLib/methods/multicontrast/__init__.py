@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ...image.volume import Volume
 from ...representation import Representation
 from ..base import FitContext
-from .settings import GuidedSettings, InrSettings
+from .settings import GuidedSettings, InrSettings, SelfSupervisedSettings
 
 INR_PRESETS = {
     "fast": InrSettings(
@@ -34,6 +34,11 @@ INR_PRESETS = {
     ),
     "paper": InrSettings(),
 }
+SELF_SUPERVISED_PRESETS = {
+    "fast": SelfSupervisedSettings(),
+    "balanced": SelfSupervisedSettings(steps=400),
+    "paper": SelfSupervisedSettings(steps=1000),
+}
 PRESETS = {"fast": GuidedSettings(), "balanced": GuidedSettings(width=48, steps=3000), "paper": InrSettings()}
 
 
@@ -43,6 +48,15 @@ def fit(volumes: Sequence[Volume], settings: GuidedSettings | InrSettings, conte
         from .inr import fit_inr
 
         return fit_inr(volumes, settings, context, split_heads=True)
+    from .guided import fit_guided
+
+    return fit_guided(volumes, settings, context)
+
+
+def fit_self_supervised(
+    volumes: Sequence[Volume], settings: SelfSupervisedSettings, context: FitContext
+) -> Representation:
+    """Fit the guided network to one scan, or to several, each with what guides it has."""
     from .guided import fit_guided
 
     return fit_guided(volumes, settings, context)

@@ -7,7 +7,7 @@ import signal
 
 import qt
 
-from .library import libraryFolder, pythonExecutable
+from ..library import libraryFolder, pythonExecutable
 
 # what a cancelled worker gets before it is killed; it ends itself after 1 s
 KILL_AFTER_MILLISECONDS = 1600

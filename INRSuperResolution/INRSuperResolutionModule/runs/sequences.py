@@ -4,7 +4,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .results import copyDisplay, resultName, tellProvenance
+from ..scene.results import copyDisplay, resultName, tellProvenance
 from .run import State
 
 

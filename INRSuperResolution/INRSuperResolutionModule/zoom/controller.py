@@ -11,11 +11,12 @@ import numpy as np
 import slicer
 import vtk
 
-from .inputs import InputProblem, affineOf, pixelsAndPlace
-from .results import copyDisplay, writeRepresentation
-from .transfer import makeTemporaryFolder, write
-from .zoomsource import ZoomSource, ZoomWorker, warmUp
-from .zoomviews import ZoomView, matrixOf, putLayersBack
+from ..runs.outputs import writeRepresentation
+from ..runs.transfer import makeTemporaryFolder, write
+from ..scene.inputs import InputProblem, affineOf, pixelsAndPlace
+from ..scene.results import copyDisplay
+from .source import ZoomSource, ZoomWorker, warmUp
+from .views import ZoomView, matrixOf, putLayersBack
 
 # frames that take longer are drawn coarser while the view moves
 SECONDS_FOR_SMOOTH_MOTION = 0.03

@@ -4,8 +4,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from .inputs import InputProblem, Request, affineOf, cornersOf, cropToRegion, pixelsAndPlace
-from .library import addLibraryToPath
+from ..library import addLibraryToPath
+from ..scene.inputs import InputProblem, Request, affineOf, cornersOf, cropToRegion, pixelsAndPlace
 
 addLibraryToPath()
 

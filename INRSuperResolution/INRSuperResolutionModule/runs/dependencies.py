@@ -8,11 +8,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .inputs import InputProblem
+from ..scene.inputs import InputProblem
 from .process import pythonExecutable
 
 TORCH_REQUIREMENT = ">=2.2"
-REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements.txt"
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
 # the name to import where it is not the name to install
 IMPORT_NAMES = {"scikit-image": "skimage"}
 CHECK_MILLISECONDS = 60000

@@ -12,12 +12,13 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from ..library import addLibraryToPath
+from ..scene.inputs import InputProblem, Request, inputArrays, pixelsAndPlace
+from ..scene.results import LoadedImage, addResults
+from ..scene.segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
 from . import messages
-from .inputs import InputProblem, Request, inputArrays, pixelsAndPlace
-from .library import addLibraryToPath
+from .outputs import loadImages, loadSegmentation, readRepresentation, writeRepresentation
 from .process import WorkerProcess
-from .results import LoadedImage, addResults, loadImages, loadSegmentation, readRepresentation, writeRepresentation
-from .segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
 from .transfer import NiftiReader, makeTemporaryFolder, write
 
 addLibraryToPath()

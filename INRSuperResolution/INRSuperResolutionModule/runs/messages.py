@@ -5,7 +5,7 @@ import re
 
 from slicer.i18n import tr as _
 
-from .inputs import InputProblem
+from ..scene.inputs import InputProblem
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LOW_CONSISTENCY_DB = 30.0

@@ -7,7 +7,6 @@ No Qt: the controller asks for news with `poll`.
 
 import collections
 import json
-import os
 import shutil
 import subprocess
 import threading
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .library import addLibraryToPath, pythonExecutable
+from ..library import addLibraryToPath, pythonExecutable
 
 addLibraryToPath()
 
@@ -177,22 +176,9 @@ class ZoomSource:
         told = event.get("explicit")
         if told is None:
             return
-        import torch
+        from INRSuperResolutionLib.methods.nexpr.shared import shared_function
 
-        from INRSuperResolutionLib.methods.nexpr.planes import VolumeFunction
-        from INRSuperResolutionLib.methods.nexpr.raster import Basis
-
-        codes = torch.from_numpy(np.load(told["codes"], mmap_mode="r+"))
-        slots = self._slots
-        self.function = VolumeFunction(
-            np.load(told["spline"], mmap_mode="r"),
-            told["axis"],
-            lambda number: codes[slots[number]] if number in slots else None,
-            Basis(told["patch"], torch.tensor(told["rows"]), torch.tensor(told["columns"])),
-            told["spread"],
-            told["lowest"],
-            told["padding"],
-        )
+        self.function = shared_function(told, self._slots)
         self.slices = self.function.slices
 
 
@@ -200,12 +186,9 @@ def warmUp() -> threading.Thread:
     """Load PyTorch into this process, aside, so that the first frame need not wait for it."""
 
     def load() -> None:
-        import torch
+        from INRSuperResolutionLib.methods.nexpr.shared import leave_cores_free
 
-        import INRSuperResolutionLib.methods.nexpr.planes  # noqa: F401
-
-        # the other cores are for the slice views' own pipeline and for the worker
-        torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+        leave_cores_free()
 
     thread = threading.Thread(target=load, daemon=True)
     thread.start()

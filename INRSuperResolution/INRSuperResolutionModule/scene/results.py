@@ -1,10 +1,7 @@
-"""Files of a finished run → nodes beside their inputs. Everything is read before anything enters the scene."""
+"""Results in the scene: nodes beside their inputs, what they tell of themselves, and what is found by that."""
 
-import base64
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import slicer
@@ -13,17 +10,12 @@ from slicer.i18n import tr as _
 
 from .inputs import InputProblem, Request
 from .segmentations import SegmentLook, makeSegmentation
-from .transfer import NiftiReader
 
 ATTRIBUTE = "INRSuperResolution."
 REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"
 INPUTS_ROLE = "INRSuperResolutionInputs"
 SOURCE_ROLE = "INRSuperResolutionSource"
 SEGMENTATION_ROLE = "INRSuperResolutionSegmentation"
-# a text node in the scene holds the representation; beyond this, saving the scene would take too long
-LARGEST_REPRESENTATION = 256 << 20
-# bytes that are turned to text at once: some 5 ms, and a multiple of 3, so that the texts of pieces join
-CODE_BYTES = 3 << 20
 
 
 @dataclass
@@ -33,41 +25,6 @@ class LoadedImage:
     image: vtk.vtkImageData
     affine: np.ndarray
     consistency: float | None
-
-
-def loadImages(report: dict) -> Iterator[list[LoadedImage]]:
-    """Read the results of a report, a piece at a time; the list is complete with the last piece.
-
-    Raises
-    ------
-    ValueError
-        If a file is not what the report tells: success is exit code 0 and a valid file.
-    """
-    loaded: list[LoadedImage] = []
-    agreement = report["consistency_db"] or [None] * len(report["outputs"])
-    for output, consistency in zip(report["outputs"], agreement):
-        reader = NiftiReader(Path(output["path"]))
-        if list(reader.shape) != list(output["shape"]):
-            raise ValueError(f"{Path(output['path']).name} has another size than the report tells")
-        for image in reader.readImage():
-            yield loaded
-        loaded.append(LoadedImage(image, np.array(output["affine"]), consistency))
-    yield loaded
-
-
-def loadSegmentation(path: Path, report: dict) -> Iterator[LoadedImage]:
-    """Read the super-resolved label map, a piece at a time; it has the grid of the first result.
-
-    Raises
-    ------
-    ValueError
-        If the file is not what the report tells.
-    """
-    reader, first = NiftiReader(path), report["outputs"][0]
-    if list(reader.shape) != list(first["shape"]):
-        raise ValueError(f"{path.name} has another size than the report tells")
-    for image in reader.readImage():
-        yield LoadedImage(image, np.array(first["affine"]), None)
 
 
 def resultName(source: str, method: str, spacing: list[float]) -> str:
@@ -202,24 +159,6 @@ def textNode(text: str):
     return node
 
 
-def readRepresentation(path: Path | None) -> Iterator:
-    """A text node, not yet in the scene, with the file; complete with the last piece.
-
-    None if there is no file, or it is too large for a scene.
-    """
-    if path is None or not path.is_file() or path.stat().st_size > LARGEST_REPRESENTATION:
-        yield None
-        return
-    pieces = []
-    with open(path, "rb") as file:
-        while block := file.read(CODE_BYTES):
-            pieces.append(base64.b64encode(block).decode("ascii"))
-            yield None
-    text = "".join(pieces)
-    yield None
-    yield textNode(text)
-
-
 def inputIDsOf(node) -> list[str]:
     """The ids of the volumes that a result was made from; an id may be of a volume that was deleted since."""
     return [node.GetNthNodeReferenceID(INPUTS_ROLE, n) for n in range(node.GetNumberOfNodeReferences(INPUTS_ROLE))]
@@ -244,14 +183,3 @@ def segmentationWith(node):
 def representationOf(node):
     """The text node with the representation that a result was sampled from, or None."""
     return node.GetNodeReference(REPRESENTATION_ROLE) if node is not None else None
-
-
-def writeRepresentation(node, path: Path) -> Iterator[None]:
-    """The inverse of `readRepresentation`, a piece at a time."""
-    text = node.GetText()
-    yield
-    step = CODE_BYTES // 3 * 4
-    with open(path, "wb") as file:
-        for start in range(0, len(text), step):
-            file.write(base64.b64decode(text[start : start + step]))
-            yield

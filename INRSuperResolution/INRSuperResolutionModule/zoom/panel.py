@@ -6,11 +6,11 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from .inputs import InputProblem
-from .results import representationOf
-from .zoom import ZoomController
-from .zoomsplit import SplitLines
-from .zoomviews import putLayersBack
+from ..scene.inputs import InputProblem
+from ..scene.results import representationOf
+from .controller import ZoomController
+from .split import SplitLines
+from .views import putLayersBack
 
 # what the choices of "Drawn from" stand for; others are paths of files
 SHIPPED_WEIGHTS, FILE, SAVED = "auto", "choose", "saved"
