@@ -74,6 +74,12 @@ def test_a_series_of_enhanced_files_over_several_files(tmp_path):
     check(read(folder_of(tmp_path, *parts)))
 
 
+def test_a_rescale_beside_the_groups_counts(tmp_path):
+    check(
+        read(folder_of(tmp_path, enhanced(values(), HEIGHTS, RescaleSlope=2, RescaleIntercept=-7))), values() * 2.0 - 7
+    )
+
+
 def test_compressed_frames(tmp_path):
     d = enhanced(values(), HEIGHTS)
     d.compress(RLELossless, generate_instance_uid=False)
@@ -198,7 +204,11 @@ def faults() -> dict:
     short.PixelData = short.PixelData[: 3 * 84]
     mosaic = slice_of(values()[0], 0.0, sop_class=MRImageStorage, ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])
     colour = slice_of(values()[0], 0.0, PhotometricInterpretation="RGB", SamplesPerPixel=3)
+    part = enhanced(
+        values(), HEIGHTS, ConcatenationUID=generate_uid(), InConcatenationTotalNumber=2, InConcatenationNumber=1
+    )
     return {
+        "enhanced: a part of the series is absent": (only(part), "1 of the 2 files"),
         "a slice is cut off in its pixels": (cut, "02.dcm: its pixels cannot be read"),
         "a slice is cut off in its header": (cut_in_header, "02.dcm"),
         "a slice is empty": (lambda f: (f / "02.dcm").write_bytes(b""), "02.dcm is empty"),

@@ -108,6 +108,35 @@ def test_a_result_opens_in_itk_where_its_input_did(tmp_path, shear, codes):
     np.testing.assert_allclose(read(tmp_path / "b.nii").affine, sheared, atol=1e-5)
 
 
+def test_odd_qfac_and_sizes_as_nibabel_takes_them(tmp_path):
+    turned = oblique(left_handed=True)
+    for name, pixdim in (("a", [0, 0.9, 1.1, 2.5]), ("b", [1, -0.9, 1.1, 2.5]), ("c", [-1, 0.9, 1.1, 2.5])):
+        header = np.array([*pixdim, 1, 1, 1, 1])
+        path = nifti(tmp_path / f"{name}.nii", A if pixdim[0] >= 0 else turned, codes=(1, 0), qform=A, pixdim=header)
+        np.testing.assert_allclose(read(path).affine, nib.load(path).affine, atol=1e-5)
+
+
+def test_a_sform_that_is_no_affine_with_a_good_qform(tmp_path):
+    path = nifti(tmp_path / "a.nii", A, B, (1, 1), srow_x=[np.nan, 0, 0, 0])
+    volume = read(path)
+    np.testing.assert_allclose(volume.affine, B, atol=1e-5)
+    assert "the qform is taken" in volume.warnings[0]
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mgz"])
+def test_damage_that_still_unpacks(tmp_path, ending):
+    """A changed byte that deflate does not notice is told by the checksum at the end."""
+    image = nib.Nifti1Image(DATA, A) if ending == ".nii.gz" else nib.MGHImage(DATA, A.astype(np.float32))
+    nib.save(image, tmp_path / f"good{ending}")
+    whole = gzip.decompress((tmp_path / f"good{ending}").read_bytes())
+    packed = bytearray(gzip.compress(whole, compresslevel=0))
+    at = bytes(packed).index(DATA.T[2, 2, :].astype(">i2" if ending == ".mgz" else "<i2").tobytes())
+    packed[at] ^= 0x40
+    (tmp_path / f"bad{ending}").write_bytes(bytes(packed))
+    with pytest.raises(InputError, match="cannot read"):
+        read(tmp_path / f"bad{ending}")
+
+
 NIFTI_FAULTS = {
     "slope NaN": ({"scl_slope": np.nan}, "scaled by nan"),
     "slope infinite": ({"scl_slope": np.inf}, "scaled by inf"),
@@ -120,8 +149,8 @@ NIFTI_FAULTS = {
     "size 0": ({"dim": [3, 4, 0, 6, 1, 1, 1, 1]}, "its sizes"),
     "no axes": ({"dim": [0, 4, 5, 6, 1, 1, 1, 1]}, "its sizes"),
     "too many axes": ({"dim": [77, 4, 5, 6, 1, 1, 1, 1]}, "its sizes"),
-    "huge sizes": ({"dim": [3, 32000, 32000, 32000, 1, 1, 1, 1]}, "it has 592"),
-    "more values than bytes": ({"dim": [3, 4, 5, 7, 1, 1, 1, 1]}, "need 280 bytes"),
+    "huge sizes": ({"dim": [3, 32000, 32000, 32000, 1, 1, 1, 1]}, "its values need"),
+    "more values than bytes": ({"dim": [3, 4, 5, 7, 1, 1, 1, 1]}, "its values need"),
     "CIFTI-2": ({"intent_code": 3001}, "CIFTI-2"),
     "data offset NaN": ({"vox_offset": np.nan}, "start at byte nan"),
     "no magic": ({"magic": b"xxx"}, "does not start as NIfTI"),
@@ -138,7 +167,7 @@ def test_nifti_faults(tmp_path, fault, zipped):
     if zipped:
         (tmp_path / "a.nii.gz").write_bytes(gzip.compress(path.read_bytes()))
         path = tmp_path / "a.nii.gz"
-        message = message if "bytes" not in message and "it has" not in message else "cannot read|it has"
+        message = message if "bytes" not in message and "need" not in message else "cannot read"
     with pytest.raises(InputError, match=message):
         read(path)
 
@@ -232,6 +261,18 @@ def test_good_headers_are_read_as_itk_does(tmp_path):
         )
 
 
+def test_units_of_nrrd_and_metaimage(tmp_path):
+    for file in (
+        nrrd(tmp_path / "a.nrrd", **{"space units": '"um" "um" "um"'}),
+        meta(tmp_path / "a.mha", DistanceUnits="um"),
+    ):
+        volume = read(file)
+        np.testing.assert_allclose(volume.spacing, [1e-3, 1e-3, 2e-3])
+        np.testing.assert_allclose(volume.affine[:3, 3], [-1e-3, -2e-3, 3e-3])
+        np.testing.assert_allclose(read_grid(file).affine, volume.affine)
+        assert "turned to mm" in volume.warnings[0]
+
+
 DAMAGED_GZIP = bytearray(gzip.compress(VALUES))
 DAMAGED_GZIP[-6] ^= 0xFF  # its checksum
 DAMAGED_ZLIB = bytearray(zlib.compress(VALUES))
@@ -278,6 +319,8 @@ ITK_FAULTS = {
         f / "a.mha", zlib.compress(VALUES), CompressedData="True", CompressedDataSize=len(zlib.compress(VALUES)) - 3),
     "MetaImage: data file absent": lambda f: meta(f / "a.mhd", b"", ElementDataFile="none.raw"),
     "MetaImage: not UTF-8": lambda f: meta(f / "a.mha", Comment="Gr\xf6\xdfe"),
+    "MetaImage: values are scaled": lambda f: meta(f / "a.mha", ElementToIntensityFunctionSlope="2"),
+    "NRRD: units differ": lambda f: nrrd(f / "a.nrrd", **{"space units": '"mm" "mm" "um"'}),
     "MetaImage: no data file": lambda f: meta(f / "a.mha", ElementDataFile=""),
 }  # fmt: skip
 

@@ -14,7 +14,7 @@ from pydicom.uid import UID
 
 from ..errors import InputError
 from .dicom_frames import frames_of
-from .dicom_header import is_dicom, read_header, text
+from .dicom_header import is_dicom, number, read_header, text
 from .dicom_mosaic import is_mosaic, read_mosaic
 from .dicom_pixels import stored_values
 from .grid import Grid
@@ -40,6 +40,7 @@ def read_dicom(path: Path) -> Volume:
     series = find_series(path)
     if any(is_mosaic(h) for h in series.headers):
         return read_mosaic(series.files, series.name)
+    _check_parts(series)
     stack = stack_of(series)
     data = np.empty(stack.shape, np.float32)
     kinds = []
@@ -61,6 +62,20 @@ def read_dicom(path: Path) -> Volume:
         name=series.name,
         warnings=stack.warnings,
     )
+
+
+def _check_parts(series: Series) -> None:
+    """Raise InputError if a file that was split into parts (a concatenation) is not there whole."""
+    parts: dict[str, list[int]] = {}
+    for header in series.headers:
+        if total := number(header, "InConcatenationTotalNumber"):
+            parts.setdefault(text(header, "ConcatenationUID"), []).append(int(total))
+    for totals in parts.values():
+        if len(totals) != totals[0]:
+            raise InputError(
+                f"{series.name} has {len(totals)} of the {totals[0]} files that its frames were split into",
+                "Get the series again",
+            )
 
 
 def grid_of_dicom(path: Path) -> Grid:

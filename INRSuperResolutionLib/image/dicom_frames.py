@@ -142,9 +142,18 @@ def _enhanced(dataset: Dataset, path: Path, shape: tuple[int, int], count: int) 
         marks = {k: text(item(sequence), k) for sequence, k in MARKS if sequence}
         marks["FrameType"] = next((t for s in FRAME_TYPES if (t := text(item(s), "FrameType"))), "")
         places = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
-        values = [item("PixelValueTransformationSequence")]
+        values = [item("PixelValueTransformationSequence"), _rescale_alone(dataset)]
         frames.append(_frame(path, n, shape, _Groups([*map(item, places), *values]), marks))
     return frames
+
+
+def _rescale_alone(dataset: Dataset) -> Dataset:
+    """The rescale of a whole file, which some write beside the groups."""
+    made = Dataset()
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        if keyword in dataset:
+            made[keyword] = dataset[keyword]
+    return made
 
 
 def _dose(dataset: Dataset, path: Path, shape: tuple[int, int], count: int) -> list[Frame]:

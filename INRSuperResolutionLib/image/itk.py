@@ -19,18 +19,26 @@ WRITABLE = (".nrrd", ".mha")
 
 def read_itk(path: Path) -> Volume:
     """Read one file; raises InputError, or what SimpleITK raises for a damaged one."""
-    check_header(path)
-    return from_sitk(sitk.ReadImage(str(path)), path.name)
+    factor = check_header(path)
+    volume = from_sitk(sitk.ReadImage(str(path)), path.name)
+    if factor == 1:
+        return volume
+    told = f"{path.name} tells lengths in units of {factor:g} mm: they are turned to mm"
+    return volume.replace(affine=_in_mm(volume.affine, factor), warnings=(told,))
 
 
 def grid_of_itk(path: Path) -> Grid:
     """The grid of a file; its values are not looked at."""
-    check_header(path, data=False)
+    factor = check_header(path, data=False)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     i, j, k = (*reader.GetSize(), 1, 1)[:3]
-    return Grid((i, j, k), _affine(reader))
+    return Grid((i, j, k), _in_mm(_affine(reader), factor))
+
+
+def _in_mm(affine: np.ndarray, factor: float) -> np.ndarray:
+    return np.diag([factor, factor, factor, 1]) @ affine
 
 
 def write_itk(data: np.ndarray, place: Volume, path: Path) -> None:

@@ -11,6 +11,12 @@ from typing import BinaryIO, NoReturn
 from ..errors import InputError, OutOfMemory
 from ..memory import available_memory
 
+MM_OF_UNIT = {
+    **dict.fromkeys(("mm", "millimeter", "millimeters"), 1.0),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e-3),
+    **dict.fromkeys(("cm", "centimeter", "centimeters"), 10.0),
+    **dict.fromkeys(("m", "meter", "meters"), 1e3),
+}
 LONGEST_HEADER = 1 << 16
 MOST_AXES = 6
 BLOCK = 1 << 20
@@ -34,8 +40,10 @@ META_NUMBERS = ("Offset", "Position", "Origin", "ElementSpacing", "ElementSize",
 META_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def check_header(path: Path, data: bool = True) -> None:
+def check_header(path: Path, data: bool = True) -> float:
     """Read the header of a NRRD or MetaImage file, and (unless `data` is False) its values as far as they can be damaged.
+
+    Returns how many mm its unit of length is, which ITK does not look at.
 
     Raises
     ------
@@ -49,9 +57,8 @@ def check_header(path: Path, data: bool = True) -> None:
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: its name is not UTF-8", "Rename it, or its folder") from error
     if path.suffix.lower() in (".nrrd", ".nhdr"):
-        _check_nrrd(path, data)
-    else:
-        _check_meta(path, data)
+        return _check_nrrd(path, data)
+    return _check_meta(path, data)
 
 
 def _refuse(path: Path, what: str) -> NoReturn:
@@ -100,7 +107,7 @@ def _check_room(path: Path, needed: int) -> None:
         )
 
 
-def _check_nrrd(path: Path, data: bool) -> None:
+def _check_nrrd(path: Path, data: bool) -> float:
     fields: dict[str, str] = {}
     with open(path, "rb") as stream:
         first = _line(stream, path)
@@ -135,8 +142,10 @@ def _check_nrrd(path: Path, data: bool) -> None:
     for name in ("lineskip", "byteskip"):
         if fields.get(name, "0") not in ("0", "-1"):
             skip += 1
+    units = [u for u in fields.get("spaceunits", fields.get("units", "")).replace('"', " ").split() if u != "???"]
+    factor = _mm_of(units, path)
     if not data or skip:
-        return
+        return factor
     _check_room(path, needed)
     if encoding == "raw":
         if file.stat().st_size - start < needed:
@@ -145,6 +154,15 @@ def _check_nrrd(path: Path, data: bool) -> None:
         _check_gzip(path, file, start, needed)
     elif encoding not in ("ascii", "text", "txt", "hex", "bzip2", "bz2"):
         _refuse(path, f"its encoding {encoding!r} is not known")
+    return factor
+
+
+def _mm_of(units: list[str], path: Path) -> float:
+    """How many mm the unit of length is; that of all axes, 1 where none is told."""
+    known = {MM_OF_UNIT[u.lower()] for u in units if u.lower() in MM_OF_UNIT}
+    if len(known) > 1:
+        _refuse(path, f"its axes are told in different units: {' '.join(units)}")
+    return known.pop() if known else 1.0
 
 
 def _check_nrrd_place(fields: dict[str, str], axes: int, path: Path) -> None:
@@ -181,7 +199,7 @@ def _check_gzip(path: Path, file: Path, start: int, needed: int) -> None:
         _refuse(path, f"it should have {needed} bytes of values, it has {count}")
 
 
-def _check_meta(path: Path, data: bool) -> None:
+def _check_meta(path: Path, data: bool) -> float:
     fields: dict[str, str] = {}
     with open(path, "rb") as stream:
         while "ElementDataFile" not in fields:
@@ -213,8 +231,12 @@ def _check_meta(path: Path, data: bool) -> None:
         _refuse(path, f"HeaderSize {fields['HeaderSize']!r} is no number")
     needed = voxels * META_BYTES[kind] * int(channels)
     _check_room(path, needed)
+    for name, neutral in (("ElementToIntensityFunctionSlope", 1.0), ("ElementToIntensityFunctionOffset", 0.0)):
+        if _floats(fields.get(name, "").split(), path, name) not in ([], [neutral]):
+            _refuse(path, f"its values are scaled ({name} {fields[name]}), which ITK does not do")
     if data:
         _check_meta_data(path, fields, start, needed)
+    return _mm_of(fields.get("DistanceUnits", "").split(), path)
 
 
 def _check_meta_data(path: Path, fields: dict[str, str], start: int, needed: int) -> None:

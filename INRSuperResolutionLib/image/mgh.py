@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError
 from .grid import Grid
+from .unpack import check_room, is_packed, unpacked
 from .volume import Volume, three_axes, whole_numbers
 
 ENDINGS = (".mgh", ".mgz")
@@ -33,11 +36,21 @@ def grid_of_mgh(path: Path) -> Grid:
 
 
 def _opened(path: Path) -> Any:
-    image: Any = nib.freesurfer.MGHImage.from_filename(path)
-    sizes = [int(n) for n in image.header["dims"]]
+    """The image, with its values unpacked to the end, so that damage shows."""
+    opener: Any = gzip.open if is_packed(path) else open
+    with opener(path, "rb") as stream:
+        header = nib.freesurfer.MGHImage.header_class.from_fileobj(stream, check=False)
+    sizes = [int(n) for n in header["dims"]]
     if min(sizes) < 1:
         raise InputError(f"{path}: its sizes {sizes} are no image's", "Make it again")
-    return image
+    needed = math.prod(sizes) * header.get_data_dtype().itemsize
+    check_room(path, needed)
+    kind: Any = nib.freesurfer.MGHImage
+    return (
+        kind.from_bytes(unpacked(path, header.get_data_offset() + needed))
+        if is_packed(path)
+        else kind.from_filename(path)
+    )
 
 
 def _affine(image: Any, path: Path) -> np.ndarray:

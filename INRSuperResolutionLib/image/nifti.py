@@ -10,17 +10,15 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from ..errors import InputError, OutOfMemory
-from ..memory import available_memory
+from ..errors import InputError
 from .grid import Grid
+from .unpack import check_room, is_packed, unpacked
 from .volume import Volume, three_axes, whole_numbers
 
 ENDINGS = (".nii", ".nii.gz")
 MM_OF_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1e3, "micron": 1e-3}
 # sform and qform that put a corner of the image this far apart (mm) differ in earnest
 SAME_PLACE_MM = 0.1
-# a gzip stream unpacks to at most about this many times its size
-MOST_GZIP_GAIN = 1040
 # off-diagonal cosines up to this are rounding or a slight shear, which a qform may straighten
 NEARLY_ORTHOGONAL = 1e-2
 
@@ -28,9 +26,7 @@ NEARLY_ORTHOGONAL = 1e-2
 def read_nifti(path: Path) -> Volume:
     """Read one file; raises InputError, or what nibabel raises for a damaged one."""
     header = _checked_header(path)
-    image: Any = nib.load(path)
-    if not isinstance(image, (nib.Nifti1Image, nib.Nifti2Image)):
-        raise InputError(f"{path} holds a {type(image).__name__}, no volume", "Give a 3D volume as NIfTI")
+    image = _opened(path, header)
     data = three_axes(np.asanyarray(image.dataobj), str(path))
     affine, told = place_of(header, path)
     return Volume(
@@ -102,25 +98,32 @@ def _checked_header(path: Path) -> Any:
         raise InputError(
             f"{path}: its values are scaled by {slope:g} and {intercept:g}", "Repair scl_slope and scl_inter"
         )
-    _check_size(path, math.prod(dimensions[1 : count + 1]), kind_of_value.itemsize, float(header["vox_offset"]))
+    if not 0 <= float(header["vox_offset"]) < 1 << 40:
+        raise InputError(f"{path}: its data start at byte {float(header['vox_offset']):g}", "The file is damaged")
+    check_room(path, _bytes(header) + (0 if is_packed(path) else _offset(header)))
+    # what nibabel mends as well: the sign of the third axis is 1 or -1, sizes are positive
+    header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
+    header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
     return header
 
 
-def _check_size(path: Path, voxels: int, bytes_each: int, offset: float) -> None:
-    """Raise InputError if the file cannot hold what it says, OutOfMemory if the memory cannot."""
-    needed, there = voxels * bytes_each, path.stat().st_size
-    if not 0 <= offset < 1 << 40:
-        raise InputError(f"{path}: its data start at byte {offset:g}", "The file is damaged")
-    packed = path.name.lower().endswith(".gz")
-    if there * (MOST_GZIP_GAIN if packed else 1) < needed + (0 if packed else offset):
-        raise InputError(
-            f"cannot read {path}: {voxels} voxels need {needed} bytes, it has {there}", "The file is cut off"
-        )
-    free = available_memory()
-    if free is not None and needed > free:
-        raise OutOfMemory(
-            f"{path} unpacks to {needed / 2**30:.1f} GB, {free / 2**30:.1f} GB are free", "Give a smaller region"
-        )
+def _opened(path: Path, header: Any) -> Any:
+    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
+    if not is_packed(path):
+        return kind.from_filename(path)
+    return kind.from_bytes(unpacked(path, _offset(header) + _bytes(header)))
+
+
+def _bytes(header: Any) -> int:
+    """How many bytes the values take."""
+    return math.prod(int(n) for n in header["dim"][1 : int(header["dim"][0]) + 1]) * int(
+        header.get_data_dtype().itemsize
+    )
+
+
+def _offset(header: Any) -> int:
+    """Where in the file the values start; never within the header, whatever it says."""
+    return max(int(header["vox_offset"]), int(header.single_vox_offset))
 
 
 def place_of(header: Any, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -138,8 +141,8 @@ def place_of(header: Any, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     s_code, q_code = int(header["sform_code"]), int(header["qform_code"])
     sform = np.asarray(header.get_sform(), np.float64) if s_code > 0 else None
     qform = _qform(header) if q_code > 0 else None
-    if sform is not None and qform is not None and not np.any(sform[:3, :3]):
-        told.append(f"{path.name}: its sform is zero: the qform is taken")
+    if sform is not None and qform is not None and not _is_affine(sform):
+        told.append(f"{path.name}: its sform is {'no affine' if np.any(sform[:3, :3]) else 'zero'}: the qform is taken")
         sform = None
     if sform is not None:
         affine = sform
@@ -186,7 +189,15 @@ def _qform(header: Any) -> np.ndarray | None:
         qform = np.asarray(header.get_qform(), np.float64)
     except (ValueError, np.linalg.LinAlgError, nib.spatialimages.HeaderDataError):
         return None
-    return qform if np.isfinite(qform).all() and np.any(qform[:3, :3]) else None
+    return qform if _is_affine(qform) else None
+
+
+def _is_affine(matrix: np.ndarray) -> bool:
+    """Whether a matrix has three axes that span the space."""
+    if not np.isfinite(matrix).all():
+        return False
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    return bool(lengths.min() > 0 and abs(np.linalg.det(matrix[:3, :3] / lengths)) > 1e-6)
 
 
 def write_nifti(data: np.ndarray, affine: np.ndarray, path: Path, codes: tuple[int, int] | None = None) -> None:
@@ -201,7 +212,7 @@ def write_nifti(data: np.ndarray, affine: np.ndarray, path: Path, codes: tuple[i
     if codes is None:
         q_code, s_code = (1 if shear < NEARLY_ORTHOGONAL else 0), 1
     else:
-        q_code, s_code = (c if 0 < c <= 5 else 0 for c in codes)
+        q_code, s_code = (0 if c <= 0 else min(c, 2) if c > 5 else c for c in codes)
     image.set_qform(affine, q_code)
     if s_code == 0 and not np.allclose(_own_place(image.header, q_code), affine, atol=1e-4):
         s_code = q_code or 2
