@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import gzip
+import importlib
 import multiprocessing
 import sys
 import tempfile
@@ -95,6 +96,7 @@ def attempt(path: str, told: object) -> None:
 def main(seconds: float = 60, seed: int = 0) -> int:
     """Change and read until the time is over; the number of wrong ends."""
     rng = np.random.default_rng(seed)
+    importlib.import_module("INRSuperResolutionLib.image.dicom")  # once, and not in each process
     fork = multiprocessing.get_context("fork")
     counts: collections.Counter[str] = collections.Counter()
     wrong = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
+import pydicom.data
 import pytest
 import SimpleITK as sitk
 from dicomfiles import DISTANCE, base, enhanced, expected_affine, save, slice_of, values, write_series
@@ -84,6 +85,34 @@ def test_compressed_frames(tmp_path):
     d = enhanced(values(), HEIGHTS)
     d.compress(RLELossless, generate_instance_uid=False)
     check(read(folder_of(tmp_path, d)))
+
+
+@pytest.mark.parametrize("name", ["MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_compressed_pixels_are_those_of_the_plain_file(name):
+    """pydicom's own files: one image, in several transfer syntaxes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compressed, plain = (read(pydicom.data.get_testdata_file(n)) for n in (name, "MR_small.dcm"))
+    np.testing.assert_array_equal(compressed.data, plain.data)
+
+
+def test_a_decoder_that_hangs_or_crashes_ends(tmp_path, monkeypatch):
+    """GDCM does both, on damaged JPEG 2000."""
+    import time
+
+    from INRSuperResolutionLib.image import dicom_decoder
+
+    monkeypatch.setattr(dicom_decoder, "PATIENCE_SECONDS", 1.0)
+    for script, message in (
+        ("import time; time.sleep(60)", "not come to an end"),
+        ("import os; os.abort()", "ended|end"),
+    ):
+        (tmp_path / "stuck.py").write_text(script)
+        monkeypatch.setattr(dicom_decoder, "__file__", str(tmp_path / "stuck.py"))
+        started = time.monotonic()
+        with dicom_decoder.Decoder() as decoder, pytest.raises(ValueError, match=message):
+            decoder.decode(tmp_path / "a.dcm", 100)
+        assert time.monotonic() - started < 10
 
 
 def test_rescale_and_signedness_belong_to_each_slice(tmp_path):

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from ..errors import InputError
+from .dicom_decoder import Decoder
 from .dicom_frames import frames_of
 from .dicom_header import is_dicom, number, read_header, text
 from .dicom_mosaic import is_mosaic, read_mosaic
@@ -44,15 +45,16 @@ def read_dicom(path: Path) -> Volume:
     stack = stack_of(series)
     data = np.empty(stack.shape, np.float32)
     kinds = []
-    for file in series.files:
-        slices = [(k, f) for k, f in enumerate(stack.frames) if f.file == file]
-        dataset = read_header(file, pixels=True)
-        stored = stored_values(dataset, file)
-        if "ModalityLUTSequence" in dataset:
-            raise InputError(f"{file} has a look-up table for its values", "Convert it to rescaled values first")
-        for k, frame in slices:
-            data[:, :, k], kind = _rescaled(stored[frame.number].T, frame)
-            kinds.append(kind)
+    with Decoder() as decoder:
+        for file in series.files:
+            slices = [(k, f) for k, f in enumerate(stack.frames) if f.file == file]
+            dataset = read_header(file, pixels=True)
+            stored = stored_values(dataset, file, decoder)
+            if "ModalityLUTSequence" in dataset:
+                raise InputError(f"{file} has a look-up table for its values", "Convert it to rescaled values first")
+            for k, frame in slices:
+                data[:, :, k], kind = _rescaled(stored[frame.number].T, frame)
+                kinds.append(kind)
     return Volume(
         data,
         stack.affine,

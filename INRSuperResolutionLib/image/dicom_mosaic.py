@@ -10,6 +10,7 @@ from nibabel.nicom import dicomwrappers
 from pydicom.dataset import Dataset
 
 from ..errors import InputError
+from .dicom_decoder import Decoder
 from .dicom_frames import rescale_of
 from .dicom_header import positive, read_header, text
 from .dicom_pixels import stored_values
@@ -35,7 +36,8 @@ def read_mosaic(files: list[Path], name: str) -> Volume:
             f"{name} has {len(files)} Siemens mosaics, each of them a volume", "Give a folder with one, or convert them"
         )
     dataset = read_header(files[0], pixels=True)
-    stored_values(dataset, files[0])  # tells of damage in one line
+    with Decoder() as decoder:
+        stored_values(dataset, files[0], decoder)  # tells of damage in one line
     slope, intercept = rescale_of(dataset, dataset, str(files[0]))
     try:
         with warnings.catch_warnings():

@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import pixel_array
 from pydicom.uid import (
@@ -22,6 +21,7 @@ from pydicom.uid import (
 )
 
 from ..errors import InputError
+from .dicom_decoder import Decoder
 from .dicom_header import number
 
 BY_PYDICOM = (
@@ -38,7 +38,7 @@ PIXEL_ATTRIBUTES = (
 )
 
 
-def stored_values(dataset: Dataset, path: Path) -> np.ndarray:
+def stored_values(dataset: Dataset, path: Path, decoder: Decoder) -> np.ndarray:
     """Values as stored, before any rescale; shape (frames, rows, columns).
 
     Raises
@@ -52,7 +52,7 @@ def stored_values(dataset: Dataset, path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values = pixel_array(dataset, raw=True) if syntax in BY_PYDICOM else _by_gdcm(dataset)
+            values = pixel_array(dataset, raw=True) if syntax in BY_PYDICOM else _by_gdcm(dataset, decoder)
     except MemoryError:
         raise
     except Exception as error:  # whatever a decoder raises for damaged pixels
@@ -60,10 +60,16 @@ def stored_values(dataset: Dataset, path: Path) -> np.ndarray:
         raise InputError(
             f"{path}: its pixels cannot be read ({syntax.name}): {lines[-1]}", "The file may be cut off; get it again"
         ) from error
-    rows, columns, frames = (int(number(dataset, k) or 1) for k in ("Rows", "Columns", "NumberOfFrames"))
+    rows, columns = dataset.Rows, dataset.Columns
+    frames = _count(dataset) // (rows * columns)
     if values.size != frames * rows * columns:
         raise InputError(f"{path} has pixels for another size than {columns} × {rows} × {frames}", "Get the file again")
     return _without_unused_bits(values.reshape(frames, rows, columns), dataset, path)
+
+
+def _count(dataset: Dataset) -> int:
+    """How many values its header tells."""
+    return int(np.prod([int(number(dataset, k) or 1) for k in ("Rows", "Columns", "NumberOfFrames")], dtype=np.int64))
 
 
 def _syntax(dataset: Dataset):  # type: ignore[no-untyped-def]
@@ -91,7 +97,7 @@ def _without_unused_bits(values: np.ndarray, dataset: Dataset, path: Path) -> np
     return np.right_shift(np.left_shift(values, shift), shift)  # keeps the sign, as the type has it
 
 
-def _by_gdcm(dataset: Dataset) -> np.ndarray:
+def _by_gdcm(dataset: Dataset, decoder: Decoder) -> np.ndarray:
     """Decode through a bare file, so that GDCM applies no rescale of its own."""
     bare = Dataset()
     for keyword in PIXEL_ATTRIBUTES:
@@ -111,7 +117,4 @@ def _by_gdcm(dataset: Dataset) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="inrsr-dicom-") as folder:
         file = Path(folder) / "pixels.dcm"
         bare.save_as(file, enforce_file_format=True)
-        image = sitk.ReadImage(str(file))
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        raise ValueError("they have several values each")
-    return sitk.GetArrayFromImage(image)
+        return decoder.decode(file, _count(dataset))
