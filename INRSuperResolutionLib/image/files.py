@@ -98,9 +98,9 @@ def _told(path: Path, reading: Callable[[], Any]) -> Any:
         raise OutOfMemory(f"{path} does not fit the memory", "Give a smaller region") from error
     except Exception as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
-        raise InputError(
-            f"cannot read {path}: {lines[-1] if lines else type(error).__name__}", "The file may be damaged"
-        ) from error
+        # ITK tells its cause in the middle, others at the start
+        cause = next((line for line in lines if "ERROR" in line), lines[0] if lines else type(error).__name__)
+        raise InputError(f"cannot read {path}: {cause}", "The file may be damaged") from error
 
 
 def write(volume: Volume, path: str | Path, dtype: np.dtype | type | None = None) -> None:

@@ -10,6 +10,7 @@ from typing import BinaryIO, NoReturn
 
 from ..errors import InputError, OutOfMemory
 from ..memory import available_memory
+from .unpack import MOST_GZIP_GAIN
 
 MM_OF_UNIT = {
     **dict.fromkeys(("mm", "millimeter", "millimeters"), 1.0),
@@ -99,7 +100,11 @@ def _axes(text: str, path: Path) -> int:
     return int(text)
 
 
-def _check_room(path: Path, needed: int) -> None:
+def _check_room(path: Path, file: Path, needed: int, is_packed: bool) -> None:
+    """Raise InputError if a file cannot hold so many bytes, OutOfMemory if the memory cannot."""
+    there = file.stat().st_size
+    if there * (MOST_GZIP_GAIN if is_packed else 1) < needed:
+        _refuse(path, f"it should have {needed} bytes of values, it has {there}")
     free = available_memory()
     if free is not None and needed > free:
         raise OutOfMemory(
@@ -146,7 +151,7 @@ def _check_nrrd(path: Path, data: bool) -> float:
     factor = _mm_of(units, path)
     if not data or skip:
         return factor
-    _check_room(path, needed)
+    _check_room(path, file, needed, encoding != "raw")
     if encoding == "raw":
         if file.stat().st_size - start < needed:
             _refuse(path, f"it should have {needed} bytes of values, it has {file.stat().st_size - start}")
@@ -230,7 +235,6 @@ def _check_meta(path: Path, data: bool) -> float:
     if not fields.get("HeaderSize", "0").lstrip("-").isdecimal():
         _refuse(path, f"HeaderSize {fields['HeaderSize']!r} is no number")
     needed = voxels * META_BYTES[kind] * int(channels)
-    _check_room(path, needed)
     for name, neutral in (("ElementToIntensityFunctionSlope", 1.0), ("ElementToIntensityFunctionOffset", 0.0)):
         if _floats(fields.get(name, "").split(), path, name) not in ([], [neutral]):
             _refuse(path, f"its values are scaled ({name} {fields[name]}), which ITK does not do")
@@ -250,9 +254,12 @@ def _check_meta_data(path: Path, fields: dict[str, str], start: int, needed: int
             _refuse(path, f"its data file {named} does not exist")
     elif named == "":
         _refuse(path, "it does not tell where its data are")
-    if fields.get("BinaryData", "True").lower() == "false":
+    is_text = fields.get("BinaryData", "True").lower() == "false"
+    is_packed = fields.get("CompressedData", "False").lower() == "true"
+    _check_room(path, file, needed, is_packed or is_text)
+    if is_text:
         return
-    if fields.get("CompressedData", "False").lower() == "true":
+    if is_packed:
         size = fields.get("CompressedDataSize", "")
         if not size.isdecimal() or _zlib_length(path, file, start, needed) != int(size):
             # ITK would read something else, and not tell
