@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -100,6 +101,7 @@ def _told(path: Path, reading: Callable[[], Any]) -> Any:
         lines = [line for line in str(error).splitlines() if line.strip()]
         # ITK tells its cause in the middle, others at the start
         cause = next((line for line in lines if "ERROR" in line), lines[0] if lines else type(error).__name__)
+        cause = re.sub(r"(ITK ERROR: )?\w+\(0x\w+\): ", "", cause)  # an address says nothing
         raise InputError(f"cannot read {path}: {cause}", "The file may be damaged") from error
 
 
