@@ -68,7 +68,7 @@ def calmest(measure: Callable[[], float], limit: float) -> float:
     return min(times)
 
 
-def wait(host, condition, seconds=60.0):
+def wait(host, condition, seconds=180.0):
     """Let Qt work until `condition()`."""
     end = time.perf_counter() + seconds
     while not condition():

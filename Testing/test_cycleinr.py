@@ -386,7 +386,8 @@ def test_uneven_slices_are_made_even_first(fitted):
 def test_falls_back_to_the_spline_where_the_network_would_lose(method, tmp_path):
     weights = random_weights(method, tmp_path / "w.safetensors")  # random: certain to lose
     volume, events = blobs((40, 44, 12)), []
-    made = inrsr.fit(method, [volume], settings={"weights": str(weights)}, progress=events.append)
+    settings = {"weights": str(weights)}
+    made = inrsr.fit(method, [volume], settings=settings, slice_profile="none", progress=events.append)
     assert any("the spline is used instead" in str(e.get("message")) for e in events)
     grid = volume.grid.scaled((1, 1, 3))
     np.testing.assert_allclose(
@@ -414,5 +415,6 @@ def test_through_the_command_line(method, inrsr, tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["outputs"][0]["shape"] == [20, 24, 24]
-    assert report["slice_profile"] == ["none"]
+    assert report["slice_profile"] == ["boxcar"]
+    assert report["slices"][0]["thickness_mm"] == 4.0
     assert report["parameters"] > 0

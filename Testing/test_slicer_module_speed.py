@@ -59,7 +59,7 @@ def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_fold
     def longest() -> float:
         ticks = Ticks()
         run = panel.logic.start(slow_request(slicer, volume))
-        wait(host, lambda: run.isEnded or slicer.util.getNodes("*(preview)"), 90)
+        wait(host, lambda: run.isEnded or slicer.util.getNodes("*(preview)"))
         panel.logic.queue.cancel(run)
         wait(host, lambda: run.isEnded)
         assert run.state.value == "cancelled", run.asText()

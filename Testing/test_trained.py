@@ -13,7 +13,8 @@ from tinynetworks import SLICEWISE, TRAINED, blobs, random_weights, training
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import InputError, MissingError, Volume, write
-from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling, slice_axis
+from INRSuperResolutionLib.acquisition.slice_axis import slice_axis
+from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling
 from INRSuperResolutionLib.methods.pretrained.encoder import lattice_points
 from INRSuperResolutionLib.methods.pretrained.networks import make_network
 from INRSuperResolutionLib.methods.pretrained.slicewise import blend

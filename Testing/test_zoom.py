@@ -33,7 +33,7 @@ class Later:
         for function in due:
             function()
 
-    def until(self, condition, seconds=15.0) -> None:
+    def until(self, condition, seconds=120.0) -> None:
         end = time.perf_counter() + seconds
         while not condition():
             assert time.perf_counter() < end, "it took too long"

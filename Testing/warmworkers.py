@@ -21,7 +21,7 @@ from pathlib import Path
 
 HEAVY = ("torch", "torch._dynamo", "scipy.ndimage", "scipy.interpolate", "scipy.optimize", "skimage.filters",
          "skimage.measure", "nibabel", "SimpleITK", "safetensors.torch")  # fmt: skip
-SECONDS_TO_START = 60.0
+SECONDS_TO_START = 180.0
 
 
 def client_for(address: str) -> str:

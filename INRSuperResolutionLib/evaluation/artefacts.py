@@ -25,7 +25,7 @@ from ..image.volume import Volume
 
 # of the median absolute deviation of normal noise
 MAD = 0.6745
-# this part of the tissue, where brightness changes least, is called smooth
+# this part of the tissue of a slice, where brightness changes least, is called smooth
 SMOOTH_PART = 0.4
 # places between two slices at which noise is looked at
 PHASES = (0.0, 0.25, 0.5, 0.75)
@@ -94,9 +94,10 @@ def smooth_tissue(source: Volume) -> np.ndarray:
         across = np.zeros_like(paired)
         across[2:-2] = (paired[4:] - paired[:-4]) / 4
         change = change + np.square(across)
-    if not inside.any():
-        return np.moveaxis(inside, 0, axis)
-    return np.moveaxis(inside & (change <= np.quantile(change[inside], SMOOTH_PART)), 0, axis)
+    for there, changes in zip(inside, change):  # each slice has its own: all are needed
+        if there.any():
+            there &= changes <= np.quantile(changes[there], SMOOTH_PART)
+    return np.moveaxis(inside, 0, axis)
 
 
 def second_differences(values: np.ndarray, inside: np.ndarray, last: bool = True) -> tuple[np.ndarray, np.ndarray]:

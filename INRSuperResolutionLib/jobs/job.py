@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,7 +13,8 @@ from ..device import DEVICES
 from ..errors import InputError
 
 SCHEMA = "inrsr-job/1"
-PROFILE_CHOICES = ("auto", "none", "boxcar", "gaussian")
+PROFILES = ("none", "boxcar", "gaussian")
+PROFILE_CHOICES = ("auto", *PROFILES, "estimate")
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,15 @@ class Job:
     mask: str | None = None
     """A volume; the fit uses voxels where it is above 0."""
     slice_profile: str = "auto"
-    """``auto``, ``none``, ``boxcar`` or ``gaussian``."""
+    """``auto``, ``none``, ``boxcar``, ``gaussian`` or ``estimate``."""
+    slice_thickness: list[float] | None = None
+    """Thickness of the slices in mm, one for all inputs or one for each; None for the header's, else their distance."""
     register: bool = False
     """Whether to register the inputs rigidly to the first one."""
+    common_grid: bool | None = None
+    """Whether all results lie on one grid, in the frame and field of view of the first input; None: if they are registered."""
+    transforms: str | None = None
+    """An existing folder for the transforms that the registration finds; see :meth:`transform_files`."""
     device: str = "auto"
     threads: int | None = None
     """CPU threads; None for all cores that the process may use."""
@@ -87,12 +95,28 @@ class Job:
             raise InputError(f"{clash.pop()} is an input and would be overwritten", "Choose another output")
         if sum(v is not None for v in (self.like, self.spacing, self.scale)) > 1:
             raise InputError("more than one of like, spacing and scale is given", "Keep one")
+        if self.transforms is not None and not (self.register and len(self.inputs) > 1):
+            raise InputError("there are no transforms to write", "Give --register and more than one input")
         if self.device not in DEVICES:
             raise InputError(f"device {self.device!r} is not known", f"Give one of {', '.join(DEVICES)}")
         if self.slice_profile not in PROFILE_CHOICES:
             raise InputError(
                 f"slice profile {self.slice_profile!r} is not known", f"Give one of {', '.join(PROFILE_CHOICES)}"
             )
+        if self.slice_thickness is not None:
+            thickness = self.slice_thickness
+            told = " ".join(f"{v:g}" for v in thickness)
+            if len(thickness) not in (1, len(self.inputs)):
+                raise InputError(
+                    f"{len(thickness)} slice thicknesses for {len(self.inputs)} inputs",
+                    "Give one for all, or one for each",
+                )
+            if not all(math.isfinite(v) and v > 0 for v in thickness):
+                raise InputError(f"slice thickness {told} is not valid", "Give positive millimetres")
+            if self.slice_profile == "none":
+                raise InputError(
+                    "point samples have no slice thickness", "Leave out the thickness, or the profile none"
+                )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"{self.threads} threads cannot work", "Give at least 1")
         if self.max_seconds is not None and not self.max_seconds > 0:
@@ -101,7 +125,15 @@ class Job:
     def results(self) -> list[str]:
         """All files that the run will write."""
         others = (self.labels_output, self.probabilities_output, self.representation, self.report)
-        return [*self.outputs, *(p for p in others if p)]
+        return [*self.outputs, *(p for p in others if p), *self.transform_files()]
+
+    def transform_files(self) -> list[str]:
+        """The files of the transforms: ``NUMBER-NAME-to-FIRST.tfm`` for each input but the first one."""
+        if self.transforms is None:
+            return []
+        names = [Path(p).name.split(".")[0] for p in self.inputs]
+        folder = Path(self.transforms)
+        return [str(folder / f"{n}-{name}-to-{names[0]}.tfm") for n, name in enumerate(names[1:], 2)]
 
     def label_files(self) -> list[str]:
         """The files of the segmentation; none for ``auto``."""

@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from ..device import resolve_device
 from ..errors import InputError
 from ..evaluation.agreement import agreements
-from ..fitting import fit
+from ..fitting import fit, resolve_method
 from ..image.files import is_dicom_output, read, read_grid, write, write_dicom, write_probabilities
 from ..image.grid import Grid
+from ..image.intensity import foreground
+from ..image.itk import write_rigid
 from ..image.volume import Volume
 from ..memory import return_freed
-from ..methods import load_representation
+from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
 from .checks import check_finite, check_job, check_memory
+from .estimate import SECONDS_PER_WRITTEN_VOXEL, estimate
 from .grids import output_grids
 from .job import Job
 from .report import describe, describe_inputs, write_report
@@ -46,7 +50,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     like = read_grid(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
-    found = open_saved(job, like) if job.task == "sample" else fit_inputs(job, like, progress)
+    found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress)
     sample(found, job, like, progress)
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
     inputs = describe_inputs(job, found.volumes)
@@ -63,16 +67,18 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     return report
 
 
-def open_saved(job: Job, like: Grid | None) -> Found:
+def open_saved(job: Job, like: Grid | None, progress: Progress) -> Found:
     """The representation of a file, to be sampled again."""
     representation = load_representation(job.inputs[0])
-    grids = output_grids(job, [c.grid for c in representation.contrasts], like)
+    registered = representation.provenance.get("registered_affines") is not None
+    grids = output_grids(job, [c.grid for c in representation.contrasts], like, registered)
     if len(job.outputs) != len(grids):
         raise InputError(
             f"{len(job.outputs)} outputs for {len(grids)} contrasts",
             "Name one output for each contrast of the representation",
         )
     check_memory(grids)
+    progress.expect({"write": SECONDS_PER_WRITTEN_VOXEL * sum(g.size for g in grids)})
     return Found(representation, grids)
 
 
@@ -89,6 +95,7 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
             progress.warning(told)
     grids = output_grids(job, [v.grid for v in volumes], like)
     check_memory(grids)
+    foresee(job, volumes, grids, progress)
     representation = fit(
         job.method,
         volumes,
@@ -97,8 +104,9 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
         mask=mask,
         labels=labels if job.is_guided else None,
         finest_spacing=min(min(g.spacing) for g in grids),
-        wanted=grids[0],
         slice_profile=job.slice_profile,
+        slice_thickness=job.slice_thickness,
+        grids=grids,
         register=job.register,
         device=job.device,
         seed=job.seed,
@@ -108,6 +116,27 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
     if job.register:  # registration has moved the frames
         grids = output_grids(job, [c.grid for c in representation.contrasts], like)
     return Found(representation, grids, volumes)
+
+
+def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> None:
+    """Tell how long the run will take and how much memory it needs."""
+    name, _ = resolve_method(job.method, volumes, grids, job.is_guided)
+    method = get_method(name)
+    on_gpu = method.needs_torch and resolve_device(job.device) != "cpu"
+    few = [v.data[::2, ::2, ::2] for v in volumes]  # tells it as well, and sooner
+    inside = sum(np.count_nonzero(foreground(d)) for d in few) / sum(d.size for d in few)
+    needed = estimate(
+        name,
+        method.settings(job.preset, job.settings),
+        [Grid(v.shape, v.affine) for v in volumes],
+        grids,
+        on_gpu,
+        job.max_seconds,
+        job.threads,
+        inside,
+    )
+    progress.expect(needed.stages)
+    progress.estimate(needed.seconds, needed.memory_bytes)
 
 
 def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> None:
@@ -124,12 +153,15 @@ def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> Non
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:
-    """Write aside what the function itself gives: the representation, labels, probabilities."""
+    """Write aside what the fit itself gives: the representation, transforms, labels, probabilities."""
     representation, grid = found.representation, found.grids[0]
     if job.representation:
         if job.task == "upscale":
             representation.provenance["inputs"] = inputs
         representation.save(staging.path(job.representation))
+    placed = representation.provenance.get("registered_affines")
+    for path, volume, affine in zip(job.transform_files(), found.volumes[1:], (placed or [])[1:]):
+        write_rigid(volume.affine @ np.linalg.inv(affine), staging.path(path))
     if found.probabilities is not None and job.labels_output:
         labels = representation.most_likely(found.probabilities, grid)
         write(labels, staging.path(job.labels_output), labels.dtype)

@@ -124,7 +124,6 @@ METHODS: dict[str, Method] = {
         cycleinr.fit("cycleinr"),
         cycleinr.presets("cycleinr"),
         max_inputs=None,
-        point_samples=True,
     ),
     "arssr": Method(
         "ArSSR",
@@ -133,7 +132,6 @@ METHODS: dict[str, Method] = {
         cycleinr.presets("arssr"),
         max_inputs=None,
         is_baseline=True,
-        point_samples=True,
     ),
     "sinc": Method(
         "Zero filling", "Baseline: k-space of each slice extended by zeros.", fit_zero_filling, _PLAIN,

@@ -81,8 +81,6 @@ class Method:
     """Whether a mask can tell it which voxels to fit."""
     takes_labels: bool = False
     """Whether a segmentation guides it."""
-    point_samples: bool = False
-    """Whether slices are taken as point samples unless a header tells how thick they are."""
     in_plane: bool = False
     """Whether it restores also the plane of the slices, whose pixels are then means over their area."""
 

@@ -5,6 +5,7 @@ foreground, which holds the function's values at the view's pixels. While the vi
 long are drawn with a quarter of the pixels, and in full when it rests. Turned off, everything is as before.
 """
 
+import itertools
 import time
 
 import numpy as np
@@ -26,6 +27,8 @@ REST_MILLISECONDS = 150
 POLL_MILLISECONDS = 25
 # while slices are encoded one by one, views that show many of them are redrawn this often
 SECONDS_BETWEEN_NEWS = 0.5
+# of what a worker has opened; never twice the same, so that late news of a controller before is told apart
+TOKENS = itertools.count(1)
 # an edited volume is sent to the worker when it has not changed for this long
 EDIT_MILLISECONDS = 400
 
@@ -50,7 +53,6 @@ class ZoomController(slicer.util.VTKObservationMixin):
         self.views: dict[str, ZoomView] = {}
         self._worker = self._source = self._display = self._warmUp = None
         self._request: tuple = ()
-        self._token = 0
         self._opacity, self._split = 1.0, 0.0
         self._isPolling = self._isScheduled = False
         self._edits = 0
@@ -306,9 +308,8 @@ class ZoomController(slicer.util.VTKObservationMixin):
             array, _placed = pixelsAndPlace(self.volume)
             for path in write(array, affineOf(self.volume), folder / "volume"):
                 pass
-        self._token += 1
         self._transform = transformOf(self.volume)
-        self._source = ZoomSource(self._worker, self._token, path, folder, weights, channel)
+        self._source = ZoomSource(self._worker, next(TOKENS), path, folder, weights, channel)
 
     def _poll(self) -> None:
         if not self._isPolling:

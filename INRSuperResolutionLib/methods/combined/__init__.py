@@ -34,6 +34,14 @@ class CombinedSettings:
         if self.members not in MEMBERS:
             raise InputError(f"members {self.members!r} are not known", f"Give one of {', '.join(MEMBERS)}")
 
+    def of_members(self, judged: bool) -> dict[str, SelfSupervisedSettings | CycleINRSettings]:
+        """The settings of each member by its name; those that are `judged` together need no check of their own."""
+        both: dict[str, SelfSupervisedSettings | CycleINRSettings] = {
+            "self-supervised": SelfSupervisedSettings(steps=self.steps, crop=self.crop),
+            "cycleinr": CycleINRSettings(mirrored=self.mirrored, check=not judged),
+        }
+        return {name: both[name] for name in MEMBERS[self.members]}
+
 
 MEMBERS = {
     "both": ("self-supervised", "cycleinr"),

@@ -15,9 +15,8 @@ from ..base import FitContext
 from ..cycleinr.representation import SlicedScan, VolumetricRepresentation
 from ..cycleinr.settings import CycleINRSettings
 from ..multicontrast.guided.representation import GuidedRepresentation
-from ..multicontrast.settings import SelfSupervisedSettings
 from ..plain.interpolation import SplineRepresentation
-from . import MEMBERS, CombinedSettings
+from . import CombinedSettings
 from .average import AverageRepresentation
 from .left_out import LeftOut
 
@@ -60,22 +59,18 @@ def fit_members(
     volumes: Sequence[Volume], settings: CombinedSettings, context: FitContext, left_out: LeftOut | None
 ) -> dict[str, Member]:
     """The members by name."""
-    names = MEMBERS[settings.members]
+    own = settings.of_members(judged=left_out is not None)
     members: dict[str, Member] = {}
     start = 0.0
-    for name, end in zip(names, (TAUGHT, FITTED) if len(names) > 1 else (FITTED,)):
+    for (name, values), end in zip(own.items(), (TAUGHT, FITTED) if len(own) > 1 else (FITTED,)):
         part = dataclasses.replace(context, progress=context.progress.part(start, end))
         start = end
         found: Representation
-        if name == "cycleinr":
-            # what was left out judges it, together with the other member
-            found = cycleinr.fit(name)(
-                volumes, CycleINRSettings(mirrored=settings.mirrored, check=left_out is None), part
-            )
+        if isinstance(values, CycleINRSettings):
+            found = cycleinr.fit(name)(volumes, values, part)
         else:
-            own = dataclasses.replace(SelfSupervisedSettings(), steps=settings.steps, crop=settings.crop)
             kept = dataclasses.replace(part, left_out=left_out.slices if left_out else ())
-            found = multicontrast.fit_self_supervised(volumes, own, kept)
+            found = multicontrast.fit_self_supervised(volumes, values, kept)
         assert isinstance(found, (GuidedRepresentation, VolumetricRepresentation)), name
         members[name] = found
     return members

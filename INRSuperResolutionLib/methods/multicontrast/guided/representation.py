@@ -33,7 +33,7 @@ from ..settings import GuidedSettings, SelfSupervisedSettings
 from .bands import gains_at, without_bands
 from .lessons import Lesson, Target
 from .network import Network
-from .noise import plain, signal_part
+from .noise import amplified, plain, signal_part
 
 PLANES_AT_ONCE = 4
 # a lattice this much coarser than the result still resolves what the stencil makes
@@ -64,7 +64,7 @@ class GuidedRepresentation(Representation):
         even = [v if v.slice_positions is None else resample(v, v.grid) for v in self._volumes]
         self._scans = [Scan(v, p) for v, p in zip(even, profiles)]
         self._bases = list(self._scans)
-        # what of the samples is left to a plain spline, as it may be noise; None for nothing
+        # what takes sharpened noise back (:mod:`noise`); None for nothing
         self._noises: list[Scan | None] = [None] * len(self._scans)
         # residuals on the stencil's own lattice, as they were found for the agreement
         self._lattices: dict[int, tuple[list[np.ndarray], Tensor]] = {}
@@ -83,7 +83,7 @@ class GuidedRepresentation(Representation):
             return self.network(x.contiguous(memory_format=torch.channels_last), channel).float()
 
     def agree_with_samples(self) -> None:
-        """Take out of the splines what the residuals add to the slices' averages."""
+        """Take out of the splines what the residuals add to the slices' averages, and what only sharpens noise."""
         for target in self.targets:
             scan = target.scan
             step, size = target.steps()[scan.thick], scan.volume.shape[scan.thick]
@@ -91,19 +91,24 @@ class GuidedRepresentation(Representation):
             ends = 0.5 / step + MARGIN
             lattice[scan.thick] = step * np.arange(-math.ceil(ends), math.ceil((size - 1) / step + ends) + 1)
             count, first = len(lattice[scan.thick]), lattice[scan.thick][0]
-            slices = sum(w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in zip(*scan.taps()))
-            average = torch.from_numpy((slices @ cubic_prefilter(count)).astype(np.float32))
+            taps = zip(*scan.taps())
+            slices = sum(w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in taps)
             on_lattice = self._residual_on(target, lattice)
             self._lattices[target.channel] = lattice, on_lattice
-            residual = torch.movedim(on_lattice, scan.thick, 0)
-            added = torch.movedim(torch.tensordot(average, residual, dims=1), 0, scan.thick)
-            if scan.profile.kind == "none":
-                self._bases[target.channel] = scan.with_data(scan.data - added)
+
+            def seen(basis: np.ndarray, values: Tensor = on_lattice, axis: int = scan.thick) -> Tensor:
+                weights = torch.from_numpy((basis @ cubic_prefilter(values.shape[axis])).astype(np.float32))
+                return torch.movedim(torch.tensordot(weights, values, dims=([1], [axis])), 0, axis)
+
+            base = scan.with_data(scan.data - seen(np.asarray(slices)))
+            self._bases[target.channel] = base
+            if scan.profile.kind == "none" or target.noise == 0:
                 continue
-            signal = signal_part(added, target.noise, scan.thick)
-            self._bases[target.channel] = scan.with_data(scan.data - signal * added)
-            if float(signal.min()) < 1:
-                self._noises[target.channel] = plain(scan, (signal - 1) * added)
+            own_places = [np.arange(n, dtype=np.float64) for n in scan.volume.shape]
+            at_centres = seen(basis_matrix((np.arange(size) - first) / step, count, 3))
+            change = base.on_axes(own_places) + at_centres - scan.data
+            signal = signal_part(change, target.noise * amplified(scan) ** 0.5, scan.thick)
+            self._noises[target.channel] = plain(scan, (signal - 1) * change)
 
     def release(self) -> None:
         """See :class:`Representation`."""
