@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +148,25 @@ def test_a_series_is_replaced_as_a_whole_and_only_if_it_is_ours(tmp_path, inrsr)
         done = inrsr("upscale", "cubic", source, "--output", output, cwd=tmp_path)
         assert done.returncode == 2, (output, done.stderr)
     assert contents(tmp_path / "out.dcm") == before and len(contents(tmp_path / "other.dcm")) == 5
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_folders_change_places(tmp_path, monkeypatch, in_one_step):
+    from INRSuperResolutionLib.jobs import exchange
+
+    made, result = tmp_path / "made", tmp_path / "result"
+    for folder in (made, result):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name)
+    if not in_one_step:
+        monkeypatch.setattr(exchange, "exchanged", lambda *_: False)
+    exchange.put_folder(made, result)
+    assert (result / "name").read_text() == "made"
+    if in_one_step and sys.platform == "linux":
+        assert (made / "name").read_text() == "result"
+    with pytest.raises(OSError):
+        exchange.put_folder(tmp_path / "none", result)
+    assert (result / "name").read_text() == "made"
 
 
 def test_what_cannot_be_a_derived_series_is_refused(tmp_path, inrsr):

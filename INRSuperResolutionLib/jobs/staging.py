@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..image.files import is_dicom_output
+from .exchange import put_folder
 from .job import Job
 
 
@@ -56,24 +57,14 @@ class Staging:
         result = Path(result).absolute()
         return result.parent / f".inrsr-{self._job.run_id}" / result.name
 
-    def _put(self, made: Path, result: Path) -> None:
-        """Put one result in place; a folder cannot be replaced by another one, so the old one steps aside first."""
-        aside = made.with_name(f"{made.name}.old")
-        if not result.is_dir():
-            os.replace(made, result)
-            return
-        os.replace(result, aside)
-        try:
-            os.replace(made, result)
-        except OSError:
-            os.replace(aside, result)
-            raise
-
     def commit(self) -> None:
         """Put all results in place; an existing file is replaced only by the complete new one."""
         try:
             for result in self._job.results():
-                self._put(self.path(result), Path(result))
+                if Path(result).is_dir():
+                    put_folder(self.path(result), Path(result))
+                else:
+                    os.replace(self.path(result), result)
         except OSError as error:
             raise InputError(f"cannot put {result} in place: {error.strerror}", "Close programs that use it") from error
         clear_staging(self._job)
