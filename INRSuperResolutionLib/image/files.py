@@ -187,11 +187,6 @@ def check_writable_format(path: str | Path) -> None:
         )
 
 
-def is_dicom_output(path: str | Path) -> bool:
-    """Whether a result is to be a folder with a DICOM series: its name ends in .dcm."""
-    return suffix_of(path) == ".dcm"
-
-
 def check_dicom_output(path: str | Path, source: str | Path) -> None:
     """Raise InputError unless a derived series can be made from `source` in the folder `path`.
 

@@ -10,12 +10,12 @@ import numpy as np
 from ..auto import AUTO
 from ..errors import InputError, OutOfMemory
 from ..fitting import check_takes_labels, check_takes_mask
-from ..image.files import check_dicom_output, check_writable_format, is_dicom_output
+from ..image.files import check_dicom_output, check_writable_format
 from ..image.grid import Grid
 from ..image.volume import Volume
 from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
 from ..methods import get_method
-from .job import Job
+from .job import Job, is_dicom_output
 
 
 def check_job(job: Job) -> None:

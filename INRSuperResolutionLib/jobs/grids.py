@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..image.files import is_dicom_output
 from ..image.grid import Grid, check_orthogonal
-from .job import Job
+from .job import Job, is_dicom_output
 
 
 def output_grids(job: Job, own: Sequence[Grid], like: Grid | None, registered: bool | None = None) -> list[Grid]:

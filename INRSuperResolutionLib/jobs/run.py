@@ -12,7 +12,7 @@ from ..device import resolve_device
 from ..errors import InputError
 from ..evaluation.agreement import agreements
 from ..fitting import fit, resolve_method
-from ..image.files import is_dicom_output, read, read_grid, write, write_dicom, write_probabilities
+from ..image.files import read, read_grid, write, write_dicom, write_probabilities
 from ..image.grid import Grid
 from ..image.intensity import foreground
 from ..image.itk import write_rigid
@@ -24,7 +24,7 @@ from ..representation import Representation
 from .checks import check_finite, check_job, check_memory
 from .estimate import SECONDS_PER_WRITTEN_VOXEL, estimate
 from .grids import output_grids
-from .job import Job
+from .job import Job, is_dicom_output
 from .report import describe, describe_inputs, write_report
 from .staging import Staging
 

@@ -7,9 +7,8 @@ import shutil
 from pathlib import Path
 
 from ..errors import InputError
-from ..image.files import is_dicom_output
 from .exchange import put_folder
-from .job import Job
+from .job import Job, is_dicom_output
 
 
 def staging_folders(job: Job) -> list[Path]:
