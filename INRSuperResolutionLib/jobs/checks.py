@@ -47,6 +47,8 @@ def check_job(job: Job) -> None:
     settings = method.settings(job.preset, job.settings)
     if job.is_guided:
         check_takes_labels(name)
+    if job.mask and not Path(job.mask).exists():
+        raise InputError(f"{job.mask} does not exist", "Check the path")
     if job.mask and job.method != AUTO:
         check_takes_mask(name)
     if (job.labels_output or job.probabilities_output) and not settings.semantics:
