@@ -20,6 +20,9 @@ from .methods.pretrained.weights import Weights
 from .progress import Event, Progress
 from .representation import Representation
 
+# what squares and sums of float32 can tell apart
+LARGEST, SMALLEST_SPAN = 1e12, 1e-12
+
 
 def fit(
     method: str,
@@ -90,6 +93,11 @@ def fit(
     preset = preset or next(iter(chosen.presets))
     if chosen.min_inputs > 1:
         check_overlap(volumes)
+    if chosen.needs_torch:
+        check_range(volumes)
+    if mask is not None:
+        check_takes_mask(method)
+        mask = mask_on(mask, volumes)
     given = [labels] if isinstance(labels, Volume) else list(labels or [])
     prior = None
     if given:
@@ -157,6 +165,48 @@ def check_takes_labels(method: str) -> None:
     if not METHODS[method].takes_labels:
         able = ", ".join(name for name, m in METHODS.items() if m.takes_labels)
         raise InputError(f"method {method} uses no labels", f"Leave them out, or use {able}")
+
+
+def check_takes_mask(method: str) -> None:
+    """Raise InputError unless a mask can tell the method which voxels to fit."""
+    if not METHODS[method].takes_mask:
+        able = ", ".join(name for name, m in METHODS.items() if m.takes_mask)
+        raise InputError(f"method {method} uses no mask", f"Leave it out, or use {able}")
+
+
+def mask_on(mask: Volume, volumes: Sequence[Volume]) -> Volume:
+    """The mask as 0 and 1, and 0 outside of its own field of view.
+
+    Raises
+    ------
+    InputError
+        If it is empty, or misses one of the volumes.
+    """
+    from .image.interpolate import resample
+
+    inside = mask.data > 0
+    if not inside.any():
+        raise InputError(f"the mask {mask.name} is empty: nothing of it is above 0", "Give another mask")
+    # outside of a volume its lowest value is taken: a border of zeros makes that 0 for a mask that is full
+    affine = mask.affine.copy()
+    affine[:3, 3] -= affine[:3, 0]
+    padded = mask.replace(data=np.pad(inside, ((1, 1), (0, 0), (0, 0))), affine=affine)
+    for volume in volumes:
+        if not resample(padded, volume.grid, 0).data.any():
+            raise InputError(f"the mask {mask.name} misses {volume.name}", "Give a mask of the same region")
+    return padded
+
+
+def check_range(volumes: Sequence[Volume]) -> None:
+    """Raise InputError for intensities whose squares float32 cannot hold: a network would see nothing of them."""
+    for volume in volumes:
+        span, top = float(np.ptp(volume.data.astype(np.float64))), float(np.abs(volume.data).max())
+        if top > LARGEST or 0 < span < SMALLEST_SPAN:
+            raise InputError(
+                f"{volume.name}: intensities from {volume.data.min():g} to {volume.data.max():g} are beyond what a "
+                "network can be fitted to",
+                "Multiply them by a power of ten first",
+            )
 
 
 def check_overlap(volumes: Sequence[Volume]) -> None:

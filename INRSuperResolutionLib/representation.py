@@ -14,7 +14,8 @@ import numpy as np
 
 from .errors import InputError
 from .image.grid import Grid
-from .image.volume import Volume
+from .image.volume import Volume, whole_numbers
+from .json_text import json_text
 from .progress import SILENT, Progress
 
 FORMAT = "inrsr-representation/3"
@@ -22,19 +23,24 @@ FORMAT = "inrsr-representation/3"
 
 @dataclass(frozen=True)
 class Contrast:
-    """What is remembered of an input volume: its name, file type and grid (shape; affine, RAS, row by row)."""
+    """What is remembered of an input volume: its name, file type, grid (shape; affine, RAS, row by row), NIfTI codes."""
 
     name: str
     dtype: str
     shape: tuple[int, int, int]
     affine: tuple[tuple[float, ...], ...]
+    codes: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, volume: Volume) -> Contrast:
         """The description of `volume`; uneven slices are described by their even grid."""
         grid = volume.grid
         return cls(
-            volume.name, np.dtype(volume.dtype).name, grid.shape, tuple(tuple(row) for row in grid.affine.tolist())
+            volume.name,
+            np.dtype(volume.dtype).name,
+            grid.shape,
+            tuple(tuple(row) for row in grid.affine.tolist()),
+            volume.codes,
         )
 
     @property
@@ -84,7 +90,14 @@ class Representation(ABC):
         """The label map of :meth:`probabilities` on `grid`: the label of the likeliest class."""
         labels = np.array(self.provenance["labels"])[probabilities.argmax(axis=0)]
         smallest = np.min_scalar_type(int(labels.max()))
-        return Volume(labels, grid.affine, dtype=np.dtype(smallest), name=f"{self.contrasts[0].name} labels")
+        return Volume(
+            labels,
+            grid.affine,
+            dtype=np.dtype(smallest),
+            name=f"{self.contrasts[0].name} labels",
+            exact=whole_numbers(labels),
+            codes=self.contrasts[0].codes,
+        )
 
     @abstractmethod
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -135,7 +148,8 @@ class Representation(ABC):
                 done += v.size * len(channels)
                 progress.update(done / total)
         return [
-            Volume(v, g.affine, dtype=np.dtype(c.dtype), name=c.name) for v, g, c in zip(values, grids, self.contrasts)
+            Volume(v, g.affine, dtype=np.dtype(c.dtype), name=c.name, codes=c.codes)
+            for v, g, c in zip(values, grids, self.contrasts)
         ]
 
     def release(self) -> None:  # noqa: B027  # most have nothing to give
@@ -159,7 +173,7 @@ class Representation(ABC):
         }
         beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, beside, {"inrsr": json.dumps(metadata)})
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, beside, {"inrsr": json_text(metadata)})
             os.replace(beside, path)
         except (OSError, SafetensorError) as error:
             raise InputError(
@@ -198,6 +212,7 @@ def read_state(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
 def pack_volumes(volumes: Sequence[Volume]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:
     """Volumes as arrays (for safetensors) and JSON-ready places; inverse of :func:`unpack_volumes`."""
     arrays = {f"volume{n}": v.data for n, v in enumerate(volumes)}
+    arrays.update({f"exact{n}": v.exact for n, v in enumerate(volumes) if v.exact is not None})
     places = []
     for v in volumes:
         even = v.slice_positions is None
@@ -229,6 +244,7 @@ def unpack_volumes(arrays: Mapping[str, np.ndarray], places: Sequence[Mapping[st
                 slice_axis=place.get("slice_axis"),
                 dtype=np.dtype(place["dtype"]),
                 name=place["name"],
+                exact=arrays.get(f"exact{n}"),
             )
         )
     return volumes

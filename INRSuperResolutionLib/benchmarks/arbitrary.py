@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..evaluation.metrics import compare, psnr
 from ..fitting import fit
 from ..image.files import read
 from ..image.volume import Volume
+from ..json_text import json_text
 from ..pictures import figure_of
 
 DEFAULT_DATA = Path("../shared/data")
@@ -55,7 +55,7 @@ def benchmark_arbitrary(options: argparse.Namespace) -> None:
                     {"case": case, "method": method, "scale": round(float(scale), 3), **figures(result, wanted, coarse)}
                 )
     if options.json:
-        print(json.dumps(rows, indent=1))
+        print(json_text(rows, indent=1))
         return
     with open("arbitrary.csv", "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(rows[0]))

@@ -9,7 +9,6 @@ at afterwards; no fit sees it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from ..fitting import fit
 from ..image.files import read
 from ..image.intensity import foreground
 from ..image.volume import Volume
+from ..json_text import json_text
 from .anatomy import load_anatomy
 
 DEFAULT_DATA = Path("../shared/data")
@@ -57,7 +57,7 @@ def benchmark_fit(options: argparse.Namespace) -> None:
             print(" ".join(f"{rows[-1][c] if rows[-1][c] is not None else '-':>15}" for c in COLUMNS), flush=True)
     summary = compare_with_paper(rows)
     if options.json:
-        print(json.dumps({"rows": rows, **summary}, indent=1))
+        print(json_text({"rows": rows, **summary}, indent=1))
     elif summary["as_good_after_s"] is None:
         print("the fast preset was not as good as the paper's on both contrasts")
     else:

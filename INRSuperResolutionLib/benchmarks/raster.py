@@ -9,7 +9,6 @@ not change the speed, so the networks are not trained ones.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import torch
 from torch.nn.functional import interpolate
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..json_text import json_text
 from ..methods.coordinate.network import CoordinateNetwork
 from ..methods.coordinate.settings import LIIF_ARCHITECTURE
 from ..methods.nexpr.drawing import SliceFunction
@@ -90,7 +90,7 @@ def benchmark_raster(options: argparse.Namespace) -> None:
     faster = figures["LIIF decoder"] / figures[f"NExpR, {factor:g}x"]
     if options.json:
         print(
-            json.dumps(
+            json_text(
                 {
                     "threads": torch.get_num_threads(),
                     "rows": rows,

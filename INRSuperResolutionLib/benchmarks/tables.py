@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterable, Mapping
 
 from ..errors import InputError
+from ..json_text import json_text
 
 Row = dict[str, float | str | None]
 
@@ -31,7 +31,7 @@ def print_tables(makers: Mapping[str, Callable[[], Iterable[Row]]], options: arg
             if not options.json:
                 print(name, "  ".join(f"{k} {told(v)}" for k, v in row.items()), flush=True)
     if options.json:
-        print(json.dumps(tables, indent=1))
+        print(json_text(tables, indent=1))
 
 
 def told(value: float | str | None) -> str:

@@ -28,7 +28,7 @@ def add_output(parser: argparse.ArgumentParser, required: bool) -> None:
         default=[],
         required=required,
         metavar="OUT",
-        help="one file for each input (NIfTI, NRRD, MHA)",
+        help="one file for each input (NIfTI, NRRD, MHA); from a DICOM input also FOLDER.dcm/",
     )
     parser.add_argument("--labels-output", metavar="FILE", help="write the super-resolved label map (seco)")
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from .arguments import Commands, add_debug
 
@@ -30,4 +31,7 @@ def run_degrade(options: argparse.Namespace) -> None:
     from ..acquisition.degrade import degrade
     from ..image.files import read, write_atomically
 
-    write_atomically(degrade(read(options.input), options.kind, options.factor), options.output)
+    volume = read(options.input)
+    for told in volume.warnings:
+        print(f"inrsr: warning: {told}", file=sys.stderr)
+    write_atomically(degrade(volume, options.kind, options.factor), options.output)

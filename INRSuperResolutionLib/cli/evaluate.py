@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError, MissingError
 from ..jobs.job import PROFILES
+from ..json_text import json_text
 from .arguments import Commands, add_debug
 
 
@@ -68,9 +68,15 @@ def run_evaluate(options: argparse.Namespace) -> None:
         volume = read(path)
         if volume.shape != reference.shape or not np.allclose(volume.affine, reference.affine, atol=1e-3):
             raise InputError(f"{path} is not on the grid of {options.reference}", "Make it with --like REFERENCE")
+        tell(volume)
         return volume
 
+    def tell(volume: Any) -> None:
+        for told in volume.warnings:
+            print(f"inrsr: warning: {told}", file=sys.stderr)
+
     reference = read(options.reference)
+    tell(reference)
     result = same_grid(options.result)
     mask = same_grid(options.mask).data > 0 if options.mask else foreground(reference.data)
     if not mask.any():
@@ -96,7 +102,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         figures["labels"] = label_agreement(maps[0], maps[1], options.tolerance)
     figures["snli"] = noise_figures(result.data, reference.data, mask, options.noise_plot)
     if options.json:
-        print(json.dumps(figures, indent=1))
+        print(json_text(figures, indent=1))
         return
     for convention in ("clean", "reference"):
         f = figures[convention]

@@ -42,12 +42,13 @@ def label_agreement(result: Volume, reference: Volume, tolerance: float) -> dict
         )
     if tolerance < 0:
         raise InputError(f"a tolerance of {tolerance:g} mm is negative", "Give 0 or more")
-    labels = [int(v) for v in np.unique(reference.data) if v > 0]
+    numbers = [v.data if v.exact is None else v.exact for v in (result, reference)]
+    labels = [int(v) for v in np.unique(numbers[1]) if v > 0]
     if not labels:
         raise InputError(f"{reference.name} has no labels", "Give a label map with values above 0")
     found = {}
     for label in labels:
-        a, b = (v.data == label for v in (result, reference))
+        a, b = (values == label for values in numbers)
         dice = 2 * float((a & b).sum()) / float(a.sum() + b.sum())
         found[label] = {"dice": dice, "nsd": _surface_agreement(a, b, reference, tolerance)}
     return found

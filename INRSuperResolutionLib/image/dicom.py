@@ -1,77 +1,208 @@
-"""A folder with one DICOM series, by SimpleITK's GDCM."""
+"""DICOM: a folder with one series, or one file; slices and frames alike, each at its true place in its true scale."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from ..errors import InputError
-from .itk import from_sitk
+from .dicom_decoder import Decoder
+from .dicom_frames import frames_of
+from .dicom_header import is_dicom, number, read_header, text
+from .dicom_mosaic import is_mosaic, read_mosaic
+from .dicom_pixels import stored_values
+from .grid import Grid
+from .stack import Frame, Stack, make_stack
 from .volume import Volume
 
-# slice positions that differ by less than this from even steps are rounding of the DICOM header (mm)
-POSITION_TOLERANCE = 5e-3
+# the smallest of these that holds all values is the type of a series with whole numbers
+TYPES = (np.uint8, np.int16, np.uint16, np.int32)
 
 
-def read_dicom(folder: Path) -> Volume:
-    """Read the series, each slice at its true position; raises InputError unless there is just one."""
-    series = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-    if len(series) != 1:
-        raise InputError(
-            f"{folder} has {len(series)} DICOM series",
-            "Give a folder with the files of one series" if series else "Check the path",
-        )
-    slices = []
-    for file in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0]):
-        image = sitk.ReadImage(file)
-        thickness = image.GetMetaData("0018|0050") if image.HasMetaDataKey("0018|0050") else ""
-        slices.append((from_sitk(image, Path(file).name), float(thickness) if thickness.strip() else None))
-    if len(slices) == 1:
-        volume, thickness = slices[0]
-        return volume.replace(slice_thickness=thickness, name=folder.name)
-    return _stack([v for v, _ in slices], [t for _, t in slices], folder.name)
+@dataclass(frozen=True)
+class Series:
+    """The image files of one series."""
+
+    name: str
+    files: list[Path]
+    headers: list[Dataset]
+    """Without pixels, one for each file."""
 
 
-def _stack(slices: list[Volume], thickness: list[float | None], name: str) -> Volume:
-    """Parallel DICOM slices as one volume, each at its true position (a tilted gantry becomes a shear)."""
-    first = slices[0]
-    for s in slices:
-        if s.shape != first.shape or not np.allclose(s.affine[:3, :2], first.affine[:3, :2], atol=1e-4):
-            raise InputError(
-                f"{name}: {s.name} has another size or orientation than {first.name}",
-                "Remove localisers from the folder",
-            )
-    normal = np.cross(first.affine[:3, 0], first.affine[:3, 1])
-    order = np.argsort([s.affine[:3, 3] @ normal for s in slices])
-    if normal @ first.affine[:3, 2] < 0:
-        order = order[::-1]
-    slices, widths = [slices[n] for n in order], [thickness[n] for n in order]
-    origins = np.array([s.affine[:3, 3] for s in slices])
-    whole = origins[-1] - origins[0]
-    along = whole / np.linalg.norm(whole)
-    position = (origins - origins[0]) @ along
-    steps = np.diff(position)
-    if steps.min() < POSITION_TOLERANCE:
-        raise InputError(
-            f"{name}: several slices lie at the same position", "Split repeats or time points into folders"
-        )
-    aside = np.linalg.norm(origins - origins[0] - position[:, None] * along, axis=1).max()
-    if aside > 0.1 * min(first.spacing[:2]):
-        raise InputError(
-            f"{name}: slices lie {aside:.2f} mm off a straight line", "Resample the series to one orientation first"
-        )
-    even = np.abs(position - np.linspace(0, position[-1], len(position))).max() < POSITION_TOLERANCE
-    step = position[-1] / (len(position) - 1) if even else float(np.median(steps))
-    affine = slices[0].affine.copy()
-    affine[:3, 2] = along * step
-    known = [t for t in widths if t is not None]
+def read_dicom(path: Path) -> Volume:
+    """Read the series; raises InputError unless there is just one, whole, and with a place in the patient."""
+    series = find_series(path)
+    if any(is_mosaic(h) for h in series.headers):
+        return read_mosaic(series.files, series.name)
+    _check_parts(series)
+    stack = stack_of(series)
+    data = np.empty(stack.shape, np.float32)
+    kinds = []
+    with Decoder() as decoder:
+        for file in series.files:
+            slices = [(k, f) for k, f in enumerate(stack.frames) if f.file == file]
+            dataset = read_header(file, pixels=True)
+            stored = stored_values(dataset, file, decoder)
+            if "ModalityLUTSequence" in dataset:
+                raise InputError(f"{file} has a look-up table for its values", "Convert it to rescaled values first")
+            for k, frame in slices:
+                data[:, :, k], kind = _rescaled(stored[frame.number].T, frame)
+                kinds.append(kind)
     return Volume(
-        np.concatenate([s.data for s in slices], axis=2),
-        affine,
-        slice_positions=None if even else position / step,
-        slice_thickness=np.array(known) if len(known) == len(widths) else None,
-        dtype=first.dtype,
-        name=name,
+        data,
+        stack.affine,
+        slice_positions=stack.slice_positions,
+        slice_thickness=stack.slice_thickness,
+        dtype=_common_type(kinds),
+        name=series.name,
+        warnings=stack.warnings,
     )
+
+
+def _check_parts(series: Series) -> None:
+    """Raise InputError if a file that was split into parts (a concatenation) is not there whole."""
+    parts: dict[str, list[int]] = {}
+    for header in series.headers:
+        if total := number(header, "InConcatenationTotalNumber"):
+            parts.setdefault(text(header, "ConcatenationUID"), []).append(int(total))
+    for totals in parts.values():
+        if len(totals) != totals[0]:
+            raise InputError(
+                f"{series.name} has {len(totals)} of the {totals[0]} files that its frames were split into",
+                "Get the series again",
+            )
+
+
+def grid_of_dicom(path: Path) -> Grid:
+    """The grid of a series (even, over the same extent, where its slices are not); its pixels are not looked at."""
+    series = find_series(path)
+    if any(is_mosaic(h) for h in series.headers):
+        return read_mosaic(series.files, series.name).grid
+    stack = stack_of(series)
+    empty = np.broadcast_to(np.float32(0), stack.shape)
+    return Volume(empty, stack.affine, slice_positions=stack.slice_positions, name=series.name).grid
+
+
+def stack_of(series: Series) -> Stack:
+    """Where the slices of a series lie."""
+    frames = [f for file, header in zip(series.files, series.headers) for f in frames_of(header, file)]
+    return make_stack(frames, series.name)
+
+
+# lowest and highest value of a slice with whole numbers, or None
+Span = tuple[float, float] | None
+
+
+def _rescaled(stored: np.ndarray, frame: Frame) -> tuple[np.ndarray, Span]:
+    """The values of a slice in its own scale, and their span if they are whole numbers."""
+    whole = stored.dtype.kind in "iu" and frame.slope.is_integer() and frame.intercept.is_integer()
+    values = stored.astype(np.float64) * frame.slope + frame.intercept
+    return values, (float(values.min()), float(values.max())) if whole else None
+
+
+def _common_type(spans: Iterable[Span]) -> np.dtype:
+    known: list[tuple[float, float]] = []
+    for span in spans:
+        if span is None:
+            return np.dtype(np.float32)
+        known.append(span)
+    low, high = min(s[0] for s in known), max(s[1] for s in known)
+    fitting = (t for t in TYPES if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+    return np.dtype(next(fitting, np.float32))
+
+
+def find_series(path: Path) -> Series:
+    """The image files of the one series in a folder, or of one file.
+
+    Raises
+    ------
+    InputError
+        If there is none, several, or a file among them that is empty, cut off or no DICOM.
+    """
+    if not path.is_dir():
+        return Series(path.name, [path], [_image_header(path, required=True)])  # type: ignore[list-item]
+    files, headers, others = [], [], []
+    strangers: list[Path] = []
+    for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
+        if not is_dicom(file):
+            strangers.append(file)
+            continue
+        header = _image_header(file)
+        if header is None:
+            others.append(file)
+        else:
+            files.append(file)
+            headers.append(header)
+    for file in strangers:
+        if files and _passes_for_slice(file, files):
+            what = "is empty" if file.stat().st_size == 0 else "is no DICOM file"
+            raise InputError(f"{file} {what}, but lies among slices", "Get it again, or take it away if it is no slice")
+    series: dict[str, list[int]] = {}
+    for n, header in enumerate(headers):
+        series.setdefault(text(header, "SeriesInstanceUID"), []).append(n)
+    if len(series) == 1:
+        return Series(path.name, files, headers)
+    if series:
+        found = [f"{_title(headers[n[0]])} ({len(n)} files)" for n in series.values()]
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise InputError(
+            f"{path} has {len(series)} DICOM series: {', '.join(found[:5])}{more}",
+            "Give a folder with the files of one series",
+        )
+    raise InputError(f"{path} has 0 DICOM series: {_contents(path, others)}", "Give the folder that holds the slices")
+
+
+def _title(header: Dataset) -> str:
+    return text(header, "SeriesDescription") or f"series {text(header, 'SeriesNumber') or 'without a name'}"
+
+
+def _image_header(file: Path, required: bool = False) -> Dataset | None:
+    """The header of an image; None for a report, a plan and the like."""
+    header = read_header(file)
+    if "Rows" in header:
+        return header
+    kind = _kind(header)
+    if required or not kind or "Image Storage" in kind:
+        what = "is cut off or has no image" if not kind or "Image Storage" in kind else f"is a {kind}, no image"
+        raise InputError(f"{file} {what}: it tells no rows and columns", "Get it again")
+    return None
+
+
+def _kind(header: Dataset) -> str:
+    """What a file is, in the words of the standard; a DICOMDIR tells it in its meta header only."""
+    meta = getattr(header, "file_meta", None) or Dataset()
+    return UID(text(header, "SOPClassUID") or text(meta, "MediaStorageSOPClassUID")).name
+
+
+def _passes_for_slice(file: Path, slices: list[Path]) -> bool:
+    """Whether a file that is no DICOM is named as the slices are; text is none, whatever its name."""
+
+    def ending(p: Path) -> str:
+        return "" if p.suffix[1:].isdigit() else p.suffix.lower()
+
+    if ending(file) not in {ending(p) for p in slices}:
+        return False
+    start = file.read_bytes()[:512] if file.stat().st_size < 1 << 30 else b"\0"
+    is_text = bool(start) and not any(c < 9 or 13 < c < 32 for c in start)
+    return ending(file) != "" or not is_text
+
+
+def _contents(folder: Path, others: list[Path]) -> str:
+    """What a folder without images holds, in words."""
+    told: list[str] = []
+    kinds = Counter(_kind(read_header(f)) for f in others)
+    told += [f"{n} × {kind}" for kind, n in kinds.most_common(3)]
+    rest: Any = [p for p in folder.iterdir() if p not in others]
+    folders = sum(p.is_dir() for p in rest)
+    endings = Counter(p.suffix.lower() or "no ending" for p in rest if p.is_file())
+    told += [f"{n} files with {e}" if e == "no ending" else f"{n} {e} files" for e, n in endings.most_common(3)]
+    if folders:
+        told.append(f"{folders} folders")
+    return "it holds " + ", ".join(told) if told else "it is empty"

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
-import zlib
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import nibabel as nib
 import numpy as np
 
-from ..errors import InputError
-from . import itk, nifti
-from .dicom import read_dicom
-from .itk import read_itk, write_itk
-from .nifti import read_nifti, write_nifti
+from ..errors import InputError, InrsrError, OutOfMemory
+from . import itk, mgh, nifti
+from .grid import Grid
+from .itk import write_itk
+from .nifti import write_nifti
 from .volume import Volume
 
 WRITABLE = (*nifti.ENDINGS, *itk.WRITABLE)
+DICOM_ENDINGS = (".dcm", ".ima", ".dicom")
 # an integer volume with fewer grey levels is written as float32: rounding would cost more than 1/1000 of its range
 ENOUGH_LEVELS = 1000
 
@@ -30,42 +33,76 @@ def suffix_of(path: str | Path) -> str:
 
 
 def read(path: str | Path) -> Volume:
-    """Read a NIfTI, NRRD or MetaImage file or a folder with one DICOM series.
+    """Read a NIfTI, FreeSurfer, NRRD or MetaImage file, a DICOM file or a folder with one DICOM series.
+
+    What is odd but can be read is told in the volume's `warnings`.
 
     Raises
     ------
     InputError
         If there is no such file, it is damaged, is no scalar 3D image, or holds NaN or infinity.
+    OutOfMemory
+        If it does not fit the memory.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path} does not exist", "Check the path")
-    try:
-        if path.is_dir():
-            volume = read_dicom(path)
-        elif suffix_of(path) in nifti.ENDINGS:
-            volume = read_nifti(path)
-        elif suffix_of(path) in itk.ENDINGS:
-            volume = read_itk(path)
-        else:
-            raise InputError(
-                f"{path}: {suffix_of(path) or 'no ending'} is not a known format",
-                f"Give {', '.join((*nifti.ENDINGS, *itk.ENDINGS))} or a folder with a DICOM series",
-            )
-    except InputError:
-        raise
-    # zlib.error, EOFError: a truncated or damaged gzip stream; RuntimeError: SimpleITK
-    except (OSError, EOFError, ValueError, RuntimeError, zlib.error, nib.filebasedimages.ImageFileError) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise InputError(
-            f"cannot read {path}: {lines[-1] if lines else type(error).__name__}", "The file may be damaged"
-        ) from error
+    volume: Volume = _told(path, lambda: _reader(path)[0](path))
     finite = np.isfinite(volume.data)
     if not finite.all():
         raise InputError(
-            f"{path} has {int((~finite).sum())} voxels that are NaN or infinite", "Replace them by a number first"
+            f"{path} has {int((~finite).sum())} voxels that are NaN, infinite or beyond float32",
+            "Replace them by a number first",
         )
     return volume
+
+
+def read_grid(path: str | Path) -> Grid:
+    """The grid of a file alone: it may have several volumes, colours, or NaN. Raises as :func:`read`."""
+    path = Path(path)
+    grid: Grid = _told(path, lambda: _reader(path)[1](path))
+    return grid
+
+
+def _reader(path: Path) -> tuple[Callable[[Path], Volume], Callable[[Path], Grid]]:
+    """What reads the volume, and what reads its grid alone."""
+    if not path.exists():
+        raise InputError(f"{path} does not exist", "Check the path")
+    if not path.is_dir():
+        if not path.is_file():
+            raise InputError(f"{path} is no file", "Check the path")
+        for endings, reader, grid_reader in (
+            (nifti.ENDINGS, nifti.read_nifti, nifti.grid_of_nifti),
+            (mgh.ENDINGS, mgh.read_mgh, mgh.grid_of_mgh),
+            (itk.ENDINGS, itk.read_itk, itk.grid_of_itk),
+        ):
+            if suffix_of(path) in endings:
+                return reader, grid_reader
+    from . import dicom, dicom_header  # pydicom, which a panel does not need to list the methods
+
+    if not path.is_dir() and suffix_of(path) not in DICOM_ENDINGS and not dicom_header.is_dicom(path):
+        known = (*nifti.ENDINGS, *mgh.ENDINGS, *itk.ENDINGS)
+        raise InputError(
+            f"{path}: {suffix_of(path) or 'no ending'} is not a known format",
+            f"Give {', '.join(known)}, a DICOM file or a folder with a DICOM series",
+        )
+    return dicom.read_dicom, dicom.grid_of_dicom
+
+
+def _told(path: Path, reading: Callable[[], Any]) -> Any:
+    """What `reading` gives; whatever else a reader raises for a damaged file, told in one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of nibabel and numpy, about headers that are checked here
+            return reading()
+    except InrsrError:
+        raise
+    except MemoryError as error:
+        raise OutOfMemory(f"{path} does not fit the memory", "Give a smaller region") from error
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        # ITK tells its cause in the middle, others at the start
+        cause = next((line for line in lines if "ERROR" in line), lines[0] if lines else type(error).__name__)
+        cause = re.sub(r"(ITK ERROR: )?\w+\(0x\w+\): ", "", cause)  # an address says nothing
+        raise InputError(f"cannot read {path}: {cause}", "The file may be damaged") from error
 
 
 def write(volume: Volume, path: str | Path, dtype: np.dtype | type | None = None) -> None:
@@ -78,19 +115,35 @@ def write(volume: Volume, path: str | Path, dtype: np.dtype | type | None = None
     """
     path = Path(path)
     check_writable_format(path)
-    dtype = np.dtype(dtype or output_dtype(volume))
-    data = volume.data
-    if np.issubdtype(dtype, np.integer):
-        limits = np.iinfo(dtype)
-        data = np.clip(np.rint(data), limits.min, limits.max)
-    data = data.astype(dtype, copy=False)
+    data = as_type(volume, np.dtype(dtype) if dtype is not None else output_dtype(volume))
     try:
         if suffix_of(path) in nifti.ENDINGS:
-            write_nifti(data, volume.affine, path)
+            write_nifti(data, volume.affine, path, volume.codes)
         else:
-            write_itk(volume.replace(data=data), path, dtype)
+            write_itk(data, volume, path)
     except (OSError, RuntimeError) as error:
         raise _cannot_write(path, error) from error
+
+
+def as_type(volume: Volume, dtype: np.dtype) -> np.ndarray:
+    """The values in another type; whole numbers are rounded to, and stop at its limits."""
+    if not np.issubdtype(dtype, np.integer):
+        values = volume.exact if volume.exact is not None and dtype == np.float64 else volume.data
+        return values.astype(dtype, copy=False)
+    limits = np.iinfo(dtype)
+    if volume.exact is not None:
+        return np.clip(volume.exact, limits.min, limits.max).astype(dtype)
+    # the limits of 32 bits are not float32 numbers, and what is above them would wrap
+    rounded = np.rint(volume.data.astype(np.float32 if dtype.itemsize < 4 else np.float64, copy=False))
+    whole = np.clip(rounded, float(limits.min), _largest_below(limits.max)).astype(dtype)
+    if dtype.itemsize == 8:
+        whole[rounded >= float(limits.max)] = limits.max
+    return whole
+
+
+def _largest_below(limit: int) -> float:
+    """The largest float64 that is not above a whole number."""
+    return float(limit) if int(float(limit)) <= limit else float(np.nextafter(float(limit), 0))
 
 
 def write_probabilities(probabilities: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
@@ -134,11 +187,57 @@ def check_writable_format(path: str | Path) -> None:
         )
 
 
+def check_dicom_output(path: str | Path, source: str | Path) -> None:
+    """Raise InputError unless a derived series can be made from `source` in the folder `path`.
+
+    A folder that is there is replaced only if it holds nothing but a series that was written here.
+    """
+    path, source = Path(path), Path(source)
+    from . import dicom_header, dicom_write
+
+    if source.is_file() and not dicom_header.is_dicom(source):
+        raise InputError(
+            f"{path}: {source} is no DICOM, so no series can be derived from it", f"End it in {WRITABLE[1]}"
+        )
+    if path.resolve() in (source.resolve(), *source.resolve().parents):
+        raise InputError(f"{path} holds the input {source} and would be replaced", "Choose another output")
+    if path.exists() and not (path.is_dir() and dicom_write.is_derived_here(path)):
+        raise InputError(f"{path} exists, and is no series that was written here", "Choose another output")
+
+
+def write_dicom(volume: Volume, folder: str | Path, source: str | Path, method: str) -> None:
+    """Write a derived DICOM series as a new folder; see :func:`dicom_write.write_derived`."""
+    from . import dicom_write
+
+    try:
+        whole = np.issubdtype(output_dtype(volume), np.integer)
+        dicom_write.write_derived(volume, Path(folder), source, method, bool(whole))
+    except OSError as error:
+        raise _cannot_write(Path(folder), error) from error
+
+
 def output_dtype(volume: Volume) -> np.dtype:
-    """The file type for values of this volume: its own integer type where its grey levels are fine, else float32."""
-    if np.issubdtype(volume.dtype, np.integer) and np.ptp(volume.data) >= ENOUGH_LEVELS:
-        return np.dtype(volume.dtype)
-    return np.dtype(np.float32)
+    """The file type for values of this volume.
+
+    Its own whole-number type where its grey levels are fine enough, or all values are whole (label maps);
+    else float32. 64-bit whole numbers, which few programs take, become 32-bit ones where they fit.
+    """
+    kind = np.dtype(volume.dtype).newbyteorder("=")
+    if not np.issubdtype(kind, np.integer):
+        return np.dtype(np.float32 if volume.exact is None else np.float64)
+    if volume.exact is None and np.ptp(volume.data) < ENOUGH_LEVELS and not _is_whole(volume.data):
+        return np.dtype(np.float32)
+    if kind.itemsize < 8:
+        return kind
+    values = volume.data if volume.exact is None else volume.exact
+    low, high = values.min(), values.max()
+    fitting = (t for t in (np.int32, np.uint32) if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+    return np.dtype(next(fitting, np.float64 if volume.exact is None else kind))
+
+
+def _is_whole(data: np.ndarray) -> bool:
+    few = data[..., :: max(1, data.shape[-1] // 4)]  # tells it sooner for an image
+    return bool(np.array_equal(few, np.rint(few)) and np.array_equal(data, np.rint(data)))
 
 
 def sha256(path: str | Path) -> str:

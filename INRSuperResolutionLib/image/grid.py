@@ -16,6 +16,9 @@ import numpy as np
 
 from ..errors import InputError
 
+# cosine between axes up to which they count as at right angles
+RIGHT_ANGLE = 1e-4
+
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 # a volume whose slices are this much further apart than its pixels was acquired slice by slice
@@ -42,6 +45,20 @@ def count_centres(extent: float) -> int:
     voxels become 12, 12.05 become 12.
     """
     return max(1, math.ceil(extent - 0.5 - 1e-6))
+
+
+def is_orthogonal(affine: np.ndarray) -> bool:
+    """Whether the axes of an affine are at right angles, as far as a file tells them."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() <= RIGHT_ANGLE)
+
+
+def check_orthogonal(affine: np.ndarray, name: str) -> None:
+    """Raise InputError unless the axes are at right angles: viewers take the slices of a DICOM series for a box."""
+    if not is_orthogonal(affine):
+        raise InputError(
+            f"{name}: a grid with oblique axes cannot be written as DICOM", "Choose another grid, or NIfTI"
+        )
 
 
 class HasGrid(Protocol):
@@ -132,6 +149,29 @@ class Grid:
     def world_to_index(self) -> np.ndarray:
         """float64, 4 × 4: RAS millimetres → index."""
         return np.linalg.inv(self.affine)
+
+    def orthogonal(self) -> Grid:
+        """The grid at right angles that covers this one: i keeps its direction, j its plane, and k is their normal.
+
+        The distances of rows, columns and planes are kept; a grid at right angles is returned as it is.
+        """
+        first, second, third = self.affine[:3, :3].T
+        if is_orthogonal(self.affine):
+            return self
+        i = first / np.linalg.norm(first)
+        j = second - (second @ i) * i
+        k = np.cross(i, j)
+        k *= np.sign(k @ third)
+        axes = np.column_stack([i, j / np.linalg.norm(j), k / np.linalg.norm(k)])
+        spacing = np.array([first @ axes[:, 0], second @ axes[:, 1], third @ axes[:, 2]])
+        ends = np.array(np.meshgrid(*[(-0.5, n - 0.5) for n in self.shape])).reshape(3, -1)
+        seen = axes.T @ (self.affine[:3, :3] @ ends + self.affine[:3, 3:])
+        low, high = seen.min(axis=1), seen.max(axis=1)
+        shape = [math.ceil(n - 1e-6) for n in (high - low) / spacing]
+        affine = np.eye(4)
+        affine[:3, :3] = axes * spacing
+        affine[:3, 3] = axes @ ((low + high) / 2 - spacing * (np.array(shape) - 1) / 2)
+        return Grid((shape[0], shape[1], shape[2]), affine)
 
     def centres(self) -> np.ndarray:
         """World positions (mm) of all voxel centres, float64, shape (i, j, k, 3)."""

@@ -1,4 +1,4 @@
-"""NRRD and MetaImage, by SimpleITK; images of it are in LPS, which is turned to RAS here and nowhere else."""
+"""NRRD and MetaImage, by SimpleITK; images of it are in LPS, which is turned to RAS here and in :mod:`stack`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,46 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..errors import InputError
-from .volume import Volume, three_axes
+from .grid import Grid
+from .itk_header import check_header
+from .stack import RAS_FROM_LPS
+from .volume import Volume, three_axes, whole_numbers
 
-RAS_FROM_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 ENDINGS = (".nrrd", ".nhdr", ".mha", ".mhd")
 WRITABLE = (".nrrd", ".mha")
 
 
 def read_itk(path: Path) -> Volume:
     """Read one file; raises InputError, or what SimpleITK raises for a damaged one."""
-    return from_sitk(sitk.ReadImage(str(path)), path.name)
+    factor = check_header(path)
+    volume = from_sitk(sitk.ReadImage(str(path)), path.name)
+    if factor == 1:
+        return volume
+    told = f"{path.name} tells lengths in units of {factor:g} mm: they are turned to mm"
+    return volume.replace(affine=_in_mm(volume.affine, factor), warnings=(told,))
 
 
-def write_itk(volume: Volume, path: Path, dtype: np.dtype) -> None:
-    """Write one file; raises RuntimeError where it cannot be written whole."""
-    sitk.WriteImage(to_sitk(volume, dtype), str(path), useCompression=True)
+def grid_of_itk(path: Path) -> Grid:
+    """The grid of a file; its values are not looked at."""
+    factor = check_header(path, data=False)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    i, j, k = (*reader.GetSize(), 1, 1)[:3]
+    return Grid((i, j, k), _in_mm(_affine(reader), factor))
+
+
+def _in_mm(affine: np.ndarray, factor: float) -> np.ndarray:
+    return np.diag([factor, factor, factor, 1]) @ affine
+
+
+def write_itk(data: np.ndarray, place: Volume, path: Path) -> None:
+    """Write values on the grid of a volume; raises RuntimeError where they cannot be written whole."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: its name is not UTF-8", "Choose another name") from error
+    sitk.WriteImage(image_of(data, place), str(path), useCompression=True)
     sitk.ReadImage(str(path))  # ITK does not always tell of a full disk
 
 
@@ -44,12 +69,17 @@ def write_rigid(motion: np.ndarray, path: Path) -> None:
 
 def to_sitk(volume: Volume, dtype: np.dtype | type = np.float32) -> sitk.Image:
     """The volume as a SimpleITK image (LPS); uneven slice positions cannot be told and raise InputError."""
-    if volume.slice_positions is not None:
+    return image_of(volume.data.astype(dtype, copy=False), volume)
+
+
+def image_of(data: np.ndarray, place: Volume) -> sitk.Image:
+    """Values of any type on the grid of a volume, as a SimpleITK image; as :func:`to_sitk`."""
+    if place.slice_positions is not None:
         raise InputError(
-            f"{volume.name} has unevenly spaced slices, which an image file cannot hold", "Resample it first"
+            f"{place.name} has unevenly spaced slices, which an image file cannot hold", "Resample it first"
         )
-    image = sitk.GetImageFromArray(np.ascontiguousarray(volume.data.T.astype(dtype, copy=False)))
-    lps = RAS_FROM_LPS @ volume.affine
+    image = sitk.GetImageFromArray(np.ascontiguousarray(data.T))
+    lps = RAS_FROM_LPS @ place.affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
     image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
@@ -64,9 +94,16 @@ def from_sitk(image: sitk.Image, name: str) -> Volume:
     data = sitk.GetArrayFromImage(image)
     if np.iscomplexobj(data):
         raise InputError(f"{name} holds complex numbers", "Give the magnitude")
-    n = min(image.GetDimension(), 3)
+    data = three_axes(data.T, name)
+    return Volume(data, _affine(image), dtype=data.dtype, name=name, exact=whole_numbers(data))
+
+
+def _affine(image: sitk.Image | sitk.ImageFileReader) -> np.ndarray:
+    """Index → RAS mm, of the first three axes."""
+    dimension = image.GetDimension()
+    n = min(dimension, 3)
     affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(image.GetDimension(), image.GetDimension())
+    direction = np.array(image.GetDirection()).reshape(dimension, dimension)
     affine[:n, :n] = direction[:n, :n] * np.array(image.GetSpacing())[:n]
     affine[:n, 3] = image.GetOrigin()[:n]
-    return Volume(three_axes(data.T, name), RAS_FROM_LPS @ affine, dtype=data.dtype, name=name)
+    return RAS_FROM_LPS @ affine

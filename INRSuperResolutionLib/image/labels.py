@@ -61,13 +61,18 @@ def prior_of_label_map(labels: Volume, image: Volume) -> Prior:
     InputError
         If the values are no labels, are too many, or nothing of the map lies in the image.
     """
-    found = np.unique(labels.data)
+    # ranks instead of numbers: those of some atlases are too large for float32
+    found, rank = np.unique(labels.data if labels.exact is None else labels.exact, return_inverse=True)
     if not np.array_equal(found, np.round(found)) or found[0] < 0:
         odd = next(v for v in found if v != round(v) or v < 0)
         raise InputError(
             f"{labels.name}: {odd:g} is no label", "Give whole numbers from 0; give probability maps as several volumes"
         )
     parts = (1, 1, 1)
+    numbers = [0, *(int(v) for v in found if v != 0)]  # what lies outside the map is 0
+    if found[0] != 0:
+        rank = rank + 1
+    labels = labels.replace(data=rank.reshape(labels.shape))
     here = labels.data
     if labels.shape != image.shape or not np.allclose(labels.affine, image.affine, atol=1e-4):
         here, parts = _inside_voxels(labels, image, order=0)
@@ -82,7 +87,7 @@ def prior_of_label_map(labels: Volume, image: Volume) -> Prior:
             f"{labels.name}: no label but 0 lies in {image.name}", "Check that both show the same region, or use auto"
         )
     probabilities = np.stack([_means(here == v, parts) for v in values])
-    return Prior(tuple(int(v) for v in values), probabilities)
+    return Prior(tuple(numbers[int(v)] for v in values), probabilities)
 
 
 def prior_of_maps(maps: Sequence[Volume], image: Volume) -> Prior:

@@ -9,6 +9,24 @@ import numpy as np
 from ..errors import InputError
 from .grid import Grid
 
+# float32 holds all whole numbers up to this
+EXACT_IN_FLOAT32 = 1 << 24
+
+
+def whole_numbers(data: np.ndarray) -> np.ndarray | None:
+    """`data` as exact integers, where float32 would round some of them; else None."""
+    if data.dtype.kind not in "iuf" or data.dtype.itemsize < 4 or data.dtype == np.float32 or not data.size:
+        return None
+    low, high = data.min(), data.max()
+    if not (high > EXACT_IN_FLOAT32 or low < -EXACT_IN_FLOAT32):
+        return None
+    if data.dtype.kind in "iu":
+        return data.astype(data.dtype.newbyteorder("="), copy=False)
+    # a float64 label map; above 2^53 it has rounded them itself
+    if max(abs(low), abs(high)) > 1 << 53 or not np.array_equal(data, np.rint(data)):
+        return None
+    return data.astype(np.int64)
+
 
 def three_axes(data: np.ndarray, name: str) -> np.ndarray:
     """`data` with the axes i, j, k; raises InputError for more axes than a volume has. `name` is for messages."""
@@ -44,6 +62,13 @@ class Volume:
         levels are fine enough (see :func:`files.output_dtype`).
     name
         What to call it in messages.
+    exact
+        The file's whole numbers, of the shape of `data`, where float32 cannot tell them apart (label numbers
+        above 2²⁴ of some atlases); else None. :meth:`replace` drops them with the data that they belong to.
+    codes
+        qform and sform code of a NIfTI file: which space its coordinates mean. Results keep them.
+    warnings
+        What the reader found odd but could read: sentences for the user.
     slice_axis
         The axis across the slices, where it is known; None where it must be seen from the spacing. A slice
         thickness belongs to this axis; to k where it is None.
@@ -55,14 +80,19 @@ class Volume:
     slice_thickness: float | np.ndarray | None = None
     dtype: np.dtype = np.dtype(np.float32)
     name: str = "volume"
+    exact: np.ndarray | None = None
+    codes: tuple[int, int] | None = None
+    warnings: tuple[str, ...] = ()
     slice_axis: int | None = None
 
     def __post_init__(self) -> None:
-        data = np.asarray(self.data, dtype=np.float32)
+        with np.errstate(over="ignore"):  # infinity is told of by who reads
+            data = np.asarray(self.data, dtype=np.float32)
         if data.ndim != 3 or data.size == 0:
             raise InputError(f"{self.name}: an array of shape {data.shape} is not a volume", "Give three axes")
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "affine", Grid(data.shape, self.affine).affine)
+        object.__setattr__(self, "dtype", np.dtype(self.dtype).newbyteorder("="))
         if self.slice_positions is not None:
             positions = np.array(self.slice_positions, dtype=np.float64)
             if positions.shape != (data.shape[2],) or not (np.diff(positions) > 0).all():
@@ -108,6 +138,8 @@ class Volume:
 
     def replace(self, **changes: object) -> Volume:
         """A copy with some fields changed."""
+        if "data" in changes:
+            changes.setdefault("exact", None)
         return replace(self, **changes)  # type: ignore[arg-type]
 
     def slice_coordinate(self, k: np.ndarray) -> np.ndarray:

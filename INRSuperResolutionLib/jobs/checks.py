@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 from ..auto import AUTO
 from ..errors import InputError, OutOfMemory
-from ..fitting import check_takes_labels
-from ..image.files import check_writable_format
+from ..fitting import check_takes_labels, check_takes_mask
+from ..image.files import check_dicom_output, check_writable_format
 from ..image.grid import Grid
+from ..image.volume import Volume
 from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
 from ..methods import get_method
-from .job import Job
+from .job import Job, is_dicom_output
 
 
 def check_job(job: Job) -> None:
     """Raise InputError for what can be seen to be wrong before any work."""
-    for path in [*job.outputs, *([job.labels_output] if job.labels_output else [])]:
-        check_writable_format(path)
+    for n, path in enumerate([*job.outputs, *([job.labels_output] if job.labels_output else [])]):
+        if is_dicom_output(path) and n < len(job.outputs) and job.task == "upscale":
+            check_dicom_output(path, job.inputs[n])
+            for other in [*job.inputs, *job.label_files(), *(p for p in (job.mask, job.like) if p)]:
+                if Path(path).resolve() in Path(other).resolve().parents:
+                    raise InputError(f"{path} holds {other} and would be replaced", "Choose another output")
+        else:
+            check_writable_format(path)
     if job.probabilities_output and not job.probabilities_output.endswith((".nii", ".nii.gz")):
         raise InputError(f"{job.probabilities_output}: probabilities are written as 4D NIfTI", "End it in .nii.gz")
     if job.representation and not job.representation.endswith(".inr"):
@@ -37,8 +47,27 @@ def check_job(job: Job) -> None:
     settings = method.settings(job.preset, job.settings)
     if job.is_guided:
         check_takes_labels(name)
+    if job.mask and not Path(job.mask).exists():
+        raise InputError(f"{job.mask} does not exist", "Check the path")
+    if job.mask and job.method != AUTO:
+        check_takes_mask(name)
     if (job.labels_output or job.probabilities_output) and not settings.semantics:
         raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
+
+
+def check_finite(results: Sequence[Volume], probabilities: np.ndarray | None = None) -> None:
+    """Raise InputError if a result holds NaN or infinity: nothing of the run is to be written then."""
+    named = [(r.name, r.data) for r in results]
+    named += [] if probabilities is None else [("the class probabilities", probabilities)]
+    for name, data in named:
+        # a sum tells it without a copy; it may also overflow, so what it says is looked at again
+        with np.errstate(all="ignore"):
+            suspicious = not np.isfinite(data.sum(dtype=np.float64))
+        if suspicious and (odd := int(data.size - np.count_nonzero(np.isfinite(data)))):
+            raise InputError(
+                f"the result of {name} has {odd} voxels that are NaN or infinite: the fit has diverged",
+                "Leave the settings as the preset has them, or give a smaller learning rate",
+            )
 
 
 def check_memory(grids: Sequence[Grid]) -> None:

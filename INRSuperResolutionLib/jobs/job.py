@@ -207,3 +207,8 @@ def _is_a(value: object, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint)
+
+
+def is_dicom_output(path: str | Path) -> bool:
+    """Whether a result is to be a folder with a DICOM series: its name ends in .dcm."""
+    return Path(path).suffix.lower() == ".dcm"

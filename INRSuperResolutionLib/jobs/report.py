@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from .. import __version__
 from ..device import usable_cores
 from ..image.files import output_dtype, sha256
 from ..image.volume import Volume
+from ..json_text import json_text
 from ..memory import peak_memory_mb
 from ..progress import Progress
 from ..representation import Representation
@@ -82,5 +82,5 @@ def write_report(
     }
     report["peak_memory_mb"] = peak_memory_mb()
     if job.report:
-        staging.path(job.report).write_text(json.dumps(report, indent=1), "utf-8")
+        staging.path(job.report).write_text(json_text(report, indent=1), "utf-8")
     return report

@@ -12,7 +12,7 @@ from ..device import resolve_device
 from ..errors import InputError
 from ..evaluation.agreement import agreements
 from ..fitting import fit, resolve_method
-from ..image.files import read, write, write_probabilities
+from ..image.files import read, read_grid, write, write_dicom, write_probabilities
 from ..image.grid import Grid
 from ..image.intensity import foreground
 from ..image.itk import write_rigid
@@ -21,10 +21,10 @@ from ..memory import return_freed
 from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
-from .checks import check_job, check_memory
+from .checks import check_finite, check_job, check_memory
 from .estimate import SECONDS_PER_WRITTEN_VOXEL, estimate
 from .grids import output_grids
-from .job import Job
+from .job import Job, is_dicom_output
 from .report import describe, describe_inputs, write_report
 from .staging import Staging
 
@@ -47,7 +47,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """Do what a job says, and return the report."""
     started = time.perf_counter()
     check_job(job)
-    like = read(job.like) if job.like else None  # a wrong name is told before the fit
+    like = read_grid(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
     found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress)
@@ -57,9 +57,9 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     progress.stage("write")
     report = describe(job, found.representation, found.results, figures, inputs)
     write_function(found, job, staging, inputs)
-    results = found.results
+    results, method = found.results, found.representation.provenance["method"]
     del found  # a large result may be copied to be written
-    write_results(results, job, staging, progress)
+    write_results(results, method, job, staging, progress)
     progress.close()
     report = write_report(report, job, staging, progress, started)
     progress.raise_if_cancelled()  # the last chance
@@ -67,7 +67,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     return report
 
 
-def open_saved(job: Job, like: Volume | None, progress: Progress) -> Found:
+def open_saved(job: Job, like: Grid | None, progress: Progress) -> Found:
     """The representation of a file, to be sampled again."""
     representation = load_representation(job.inputs[0])
     registered = representation.provenance.get("registered_affines") is not None
@@ -82,7 +82,7 @@ def open_saved(job: Job, like: Volume | None, progress: Progress) -> Found:
     return Found(representation, grids)
 
 
-def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
+def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
     """Read the inputs, and fit the method to them."""
     volumes = []
     for n, path in enumerate(job.inputs):
@@ -90,6 +90,9 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
         progress.update((n + 1) / len(job.inputs))
     mask = read(job.mask) if job.mask else None
     labels = [read(p) for p in job.label_files()]
+    for volume in [*volumes, *([mask] if mask else []), *labels]:
+        for told in volume.warnings:
+            progress.warning(told)
     grids = output_grids(job, [v.grid for v in volumes], like)
     check_memory(grids)
     foresee(job, volumes, grids, progress)
@@ -136,7 +139,7 @@ def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progre
     progress.estimate(needed.seconds, needed.memory_bytes)
 
 
-def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> None:
+def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> None:
     """Draw the results, and the class probabilities, where they are wanted."""
     progress.stage("sample")
     return_freed()  # what the fit worked with
@@ -146,6 +149,7 @@ def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> N
         return_freed()
     if job.labels_output or job.probabilities_output:
         found.probabilities = found.representation.probabilities(found.grids[0])
+    check_finite(found.results, found.probabilities)
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:
@@ -165,8 +169,11 @@ def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[s
         write_probabilities(found.probabilities, grid.affine, staging.path(job.probabilities_output))
 
 
-def write_results(results: list[Volume], job: Job, staging: Staging, progress: Progress) -> None:
+def write_results(results: list[Volume], method: str, job: Job, staging: Staging, progress: Progress) -> None:
     """Write the volumes aside."""
     for n, (result, path) in enumerate(zip(results, job.outputs)):
-        write(result, staging.path(path))
+        if is_dicom_output(path):
+            write_dicom(result, staging.path(path), job.inputs[n], method)
+        else:
+            write(result, staging.path(path))
         progress.update((n + 1) / (len(results) + 1))

@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from ..errors import InputError
-from .job import Job
+from .exchange import put_folder
+from .job import Job, is_dicom_output
 
 
 def staging_folders(job: Job) -> list[Path]:
@@ -36,7 +37,7 @@ class Staging:
     def __init__(self, job: Job) -> None:
         self._job = job
         for path in job.results():
-            if Path(path).is_dir():
+            if Path(path).is_dir() and not is_dicom_output(path):
                 raise InputError(f"{path} is a folder", "Name a file")
         for folder in staging_folders(job):
             if not folder.parent.is_dir():
@@ -59,7 +60,10 @@ class Staging:
         """Put all results in place; an existing file is replaced only by the complete new one."""
         try:
             for result in self._job.results():
-                os.replace(self.path(result), result)
+                if Path(result).is_dir():
+                    put_folder(self.path(result), Path(result))
+                else:
+                    os.replace(self.path(result), result)
         except OSError as error:
             raise InputError(f"cannot put {result} in place: {error.strerror}", "Close programs that use it") from error
         clear_staging(self._job)

@@ -8,7 +8,6 @@ closes, which is how it learns that who started it has died. Exit codes as of th
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import stat
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import Cancelled, InputError, InrsrError, OutOfMemory
+from ..json_text import json_text
 from ..progress import Progress
 from .job import Job
 from .staging import clear_staging
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
 
     def emit(event: dict[str, object]) -> None:
         with lock:
-            events.write(json.dumps(event) + "\n")
+            events.write(json_text(event) + "\n")
             events.flush()
 
     cancel = CancelSignal()

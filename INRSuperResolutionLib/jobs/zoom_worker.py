@@ -34,6 +34,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ..errors import InputError, InrsrError
+from ..json_text import json_text
 from .worker import as_inrsr_error
 
 # coefficients that are shared, at most
@@ -251,7 +252,7 @@ def main() -> None:
     os.dup2(2, 1)
 
     def emit(event: dict[str, Any]) -> None:
-        events.write(json.dumps(event) + "\n")
+        events.write(json_text(event) + "\n")
         events.flush()
 
     commands: queue.Queue[dict[str, Any] | None] = queue.Queue()

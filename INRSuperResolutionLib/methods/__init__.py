@@ -25,6 +25,7 @@ METHODS: dict[str, Method] = {
         multicontrast.PRESETS,
         min_inputs=2,
         max_inputs=None,
+        takes_mask=True,
     ),
     "self-supervised": Method(
         "Self-supervised, from the scan alone",
@@ -32,6 +33,7 @@ METHODS: dict[str, Method] = {
         multicontrast.fit_self_supervised,
         multicontrast.SELF_SUPERVISED_PRESETS,
         max_inputs=None,
+        takes_mask=True,
     ),
     "combined": Method(
         "Self-supervised and CycleINR, averaged",
@@ -39,6 +41,7 @@ METHODS: dict[str, Method] = {
         combined.fit,
         combined.PRESETS,
         max_inputs=None,
+        takes_mask=True,
     ),
     "seco": Method(
         "SeCo-INR",
@@ -54,6 +57,7 @@ METHODS: dict[str, Method] = {
         multicontrast.fit_single,
         multicontrast.INR_PRESETS,
         max_inputs=None,
+        takes_mask=True,
         is_baseline=True,
     ),
     "joint": Method(
@@ -63,6 +67,7 @@ METHODS: dict[str, Method] = {
         multicontrast.INR_PRESETS,
         min_inputs=2,
         max_inputs=None,
+        takes_mask=True,
         is_baseline=True,
     ),
     **{

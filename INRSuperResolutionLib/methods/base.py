@@ -80,6 +80,8 @@ class Method:
     """None for any number."""
     is_baseline: bool = False
     needs_torch: bool = True
+    takes_mask: bool = False
+    """Whether a mask can tell it which voxels to fit."""
     takes_labels: bool = False
     """Whether a segmentation guides it."""
     in_plane: bool = False

@@ -60,7 +60,10 @@ def representation_class(kind: str) -> type[Representation]:
 
 def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Representation:
     """The function that the metadata (kind, contrasts, config, provenance) and arrays of a file describe."""
-    contrasts = [Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"]) for c in metadata["contrasts"]]
+    contrasts = [
+        Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"], tuple(c["codes"]) if c.get("codes") else None)
+        for c in metadata["contrasts"]
+    ]
     representation = representation_class(metadata["kind"]).from_state(contrasts, arrays, metadata["config"])
     representation.provenance = metadata["provenance"]
     return representation

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ...image.grid import Grid
-from ...image.volume import Volume
+from ...image.volume import EXACT_IN_FLOAT32, Volume
+from ...progress import SILENT, Progress
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
 from ..base import FitContext
 
@@ -49,15 +50,41 @@ class SplineRepresentation(Representation):
             contrasts or [Contrast.of(v) for v in volumes], {"parameters": 0, "steps": 0, "stopped_by": "schedule"}
         )
         self._order = order
-        self._samplers = [Sampler(v, order) for v in volumes]
+        self._volumes = list(volumes)
+        # nearest neighbours of whole numbers that float32 would round are looked up by their rank
+        self._ranked: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        for n, v in enumerate(volumes):
+            if order == 0 and v.exact is not None:
+                found, rank = np.unique(v.exact, return_inverse=True)
+                if len(found) < EXACT_IN_FLOAT32:
+                    self._ranked[n] = found, rank.reshape(v.shape)
+        self._samplers = [
+            Sampler(v.replace(data=self._ranked[n][1]) if n in self._ranked else v, order)
+            for n, v in enumerate(volumes)
+        ]
         for sampler, fill in zip(self._samplers, fills or ()):
             sampler.fill = fill
 
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
-        return np.stack([self._samplers[c](grid) for c in channels])
+        return np.stack([self._values(c, self._samplers[c](grid)) for c in channels])
+
+    def _values(self, channel: int, drawn: np.ndarray) -> np.ndarray:
+        if channel not in self._ranked:
+            return drawn
+        return self._ranked[channel][0][drawn.astype(np.int64)].astype(np.float32)
+
+    def sample(self, grid: Grid | Sequence[Grid], progress: Progress = SILENT) -> list[Volume]:
+        made = super().sample(grid, progress)
+        grids = [grid] * len(made) if isinstance(grid, Grid) else list(grid)
+        for n, (found, _) in self._ranked.items():
+            exact = np.empty(grids[n].shape, found.dtype)
+            for box in self.tiles(grids[n]):
+                exact[box] = found[self._samplers[n](grids[n].crop(box)).astype(np.int64)]
+            made[n] = made[n].replace(exact=exact)
+        return made
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        arrays, places = pack_volumes([s.volume for s in self._samplers])
+        arrays, places = pack_volumes(self._volumes)
         return arrays, {"order": self._order, "volumes": places, "fills": [s.fill for s in self._samplers]}
 
     @classmethod

@@ -1,0 +1,23 @@
+"""JSON that every reader takes: the standard has no NaN and no infinity."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def finite(value: Any) -> Any:
+    """The value with None for every number that is NaN or infinite, in lists and dicts too."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(v) for v in value]
+    return value
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """As :func:`json.dumps`, with null for NaN and infinity."""
+    return json.dumps(finite(value), indent=indent, allow_nan=False)
