@@ -7,7 +7,6 @@ closes, which is how it learns that who started it has died. Exit codes as of th
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -18,14 +17,13 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import Cancelled, InputError, InrsrError, OutOfMemory
+from ..errors import Cancelled, InrsrError, as_inrsr_error
 from ..progress import Progress
 from .job import Job
 from .staging import clear_staging
 
 # how long a run may take to notice a cancel by itself, before the process is ended under it
 PATIENCE_SECONDS = 1.0
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CancelSignal:
@@ -64,23 +62,6 @@ class CancelSignal:
         self._event.wait()
         threading.Event().wait(PATIENCE_SECONDS)
         end_now()
-
-
-def as_inrsr_error(error: BaseException) -> InrsrError:
-    """Any exception as one with a message for the user."""
-    if isinstance(error, InrsrError):
-        return error
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemory(
-            f"out of memory: {error}",
-            "Choose a coarser spacing, a smaller region or the preset fast, or use --device cpu",
-        )
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return InputError(f"the disk is full: {error.filename or error}", "Free some space or choose another folder")
-    # torch's CPU allocator raises a plain RuntimeError
-    if isinstance(error, RuntimeError) and "not enough memory" in str(error):
-        return OutOfMemory("out of memory", "Choose a coarser spacing, a smaller region or the preset fast")
-    return InrsrError(f"unexpected {type(error).__name__}: {error}", "Please report it, with the output of --debug")
 
 
 def work(job_path: str, emit: Any, cancel: CancelSignal, end_late: Any) -> int:

@@ -33,8 +33,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..errors import InputError, InrsrError
-from .worker import as_inrsr_error
+from ..errors import InputError, InrsrError, as_inrsr_error
 
 # coefficients that are shared, at most
 SHARED_BYTES = 3 << 28
