@@ -14,6 +14,7 @@ from .device import resolve_device
 from .errors import InputError
 from .image.volume import Volume
 from .methods import METHODS, FitContext, get_method
+from .methods.base import LARGEST_SEED
 from .methods.pretrained.weights import Weights
 from .progress import Event, Progress
 from .representation import Representation
@@ -70,6 +71,8 @@ def fit(
     values = chosen.settings(preset, settings)
     if not isinstance(progress, Progress):
         progress = Progress(progress)
+    if not 0 <= seed < LARGEST_SEED:
+        raise InputError(f"seed {seed} is not valid", f"Give a whole number from 0 to {LARGEST_SEED - 1}")
     device = resolve_device(device) if chosen.needs_torch else "cpu"
     volumes = list(volumes)
     if register and len(volumes) > 1:

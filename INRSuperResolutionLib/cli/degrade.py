@@ -28,6 +28,11 @@ def add(commands: Commands) -> None:
 def run_degrade(options: argparse.Namespace) -> None:
     """``inrsr degrade``."""
     from ..acquisition.degrade import degrade
-    from ..image.files import read, write_atomically
+    from ..image.files import check_writable_format, read, write_atomically
+    from ..jobs.paths import check_nothing_overwritten, check_path
 
+    for path in (options.input, options.output):
+        check_path(path)
+    check_writable_format(options.output)
+    check_nothing_overwritten([options.output], [options.input])
     write_atomically(degrade(read(options.input), options.kind, options.factor), options.output)

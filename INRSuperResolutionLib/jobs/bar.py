@@ -6,6 +6,7 @@ import sys
 import time
 
 from ..progress import Event
+from .streams import tell
 
 BAR_WIDTH = 28
 
@@ -13,7 +14,7 @@ BAR_WIDTH = 28
 def show_warning(event: Event) -> None:
     """Print a warning on stderr; nothing else."""
     if event["event"] == "warning":
-        print(f"inrsr: warning: {event['message']}", file=sys.stderr)
+        tell(f"inrsr: warning: {event['message']}")
 
 
 class Bar:
@@ -33,13 +34,13 @@ class Bar:
             text = f"{event['stage']:8} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%}"
             text += f"  {duration(float(left))} left" if left is not None else ""  # type: ignore[arg-type]
             if self._is_terminal:
-                print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+                tell(f"\r\033[K{text}", end="")
             elif time.perf_counter() - self._last_line > self.SECONDS_BETWEEN_LINES:
                 self._last_line = time.perf_counter()
-                print(text, file=sys.stderr, flush=True)
+                tell(text)
             return
         if self._is_terminal:
-            print("\r\033[K", end="", file=sys.stderr)
+            tell("\r\033[K", end="")
         show_warning(event)
 
 

@@ -10,7 +10,12 @@ from ..image.files import check_writable_format
 from ..image.grid import Grid
 from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
 from ..methods import get_method
+from .estimate import estimate
 from .job import Job
+
+# of what is foreseen of a method, which may be too much
+SURE_PART = 0.75
+MANY_VOXELS = 10**6
 
 
 def check_job(job: Job) -> None:
@@ -34,13 +39,24 @@ def check_job(job: Job) -> None:
         raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
 
 
-def check_memory(grids: Sequence[Grid]) -> None:
-    """Raise OutOfMemory if results of this size cannot fit the memory that is free."""
+def check_memory(grids: Sequence[Grid], job: Job | None = None, inputs: Sequence[Grid] = ()) -> None:
+    """Raise OutOfMemory if results of this size cannot fit the memory that is free.
+
+    Parameters
+    ----------
+    job, inputs
+        If they are given, what the job's method needs for inputs on these grids counts as well.
+    """
     needed = BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids)
+    if job is not None and job.method:
+        settings = get_method(job.method).settings(job.preset, job.settings)
+        needed = max(needed, int(SURE_PART * estimate(job.method, settings, inputs, grids).memory_bytes))
     free = available_memory()
     if free is not None and needed > free:
-        shape = " × ".join(map(str, grids[0].shape))
+        shape = " × ".join(f"{n:.3g}" if n > MANY_VOXELS else str(n) for n in grids[0].shape)
+        with_method = f" with {job.method}" if job is not None and job.method else ""
+        told = f"{needed / 2**30:.1f}" if needed < MANY_VOXELS * 2**30 else f"{needed / 2**30:.1g}"
         raise OutOfMemory(
-            f"a result of {shape} voxels needs about {needed / 2**30:.1f} GB, {free / 2**30:.1f} GB are free",
+            f"a result of {shape} voxels{with_method} needs about {told} GB, {free / 2**30:.1f} GB are free",
             "Choose a coarser spacing or a smaller region",
         )

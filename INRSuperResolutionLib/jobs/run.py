@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, InrsrError, tells_of_memory
 from ..evaluation.agreement import agreements
 from ..fitting import fit
 from ..image.files import read, write, write_probabilities
 from ..image.grid import Grid
 from ..image.volume import Volume
 from ..memory import return_freed
-from ..methods import load_representation
+from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
 from .checks import check_job, check_memory
+from .estimate import estimate
 from .grids import output_grids
 from .job import Job
 from .report import describe, describe_inputs, write_report
 from .staging import Staging
+
+# of the time limit, which the fit gets in any case
+LEAST_PART = 0.2
+# so that what is foreseen is all but the fit
+NO_TIME = 1e-9
 
 
 @dataclass
@@ -46,7 +53,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     like = read(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
-    found = open_saved(job, like) if job.task == "sample" else fit_inputs(job, like, progress)
+    found = open_saved(job, like) if job.task == "sample" else fit_inputs(job, like, progress, started)
     sample(found, job, like, progress)
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
     inputs = describe_inputs(job, found.volumes)
@@ -73,10 +80,31 @@ def open_saved(job: Job, like: Volume | None) -> Found:
             "Name one output for each contrast of the representation",
         )
     check_memory(grids)
+    try_out(representation, job.inputs[0])
     return Found(representation, grids)
 
 
-def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
+def try_out(representation: Representation, path: str) -> None:
+    """Raise InputError unless the function of a file gives a number at a point of each contrast."""
+    points = []
+    for contrast in representation.contrasts:
+        i, j, k = (slice(n // 2, n // 2 + 1) for n in contrast.shape)
+        points.append(contrast.grid.crop((i, j, k)))
+    try:
+        values = representation.sample(points)
+    except InrsrError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if tells_of_memory(str(error)):
+            raise
+        raise InputError(
+            f"{path} cannot be sampled: {type(error).__name__}: {error}", "It is damaged: make it again"
+        ) from error
+    if not all(np.isfinite(v.data).all() for v in values):
+        raise InputError(f"{path} gives values that are no numbers", "It is damaged: make it again")
+
+
+def fit_inputs(job: Job, like: Volume | None, progress: Progress, started: float) -> Found:
     """Read the inputs, and fit the method to them."""
     volumes = []
     for n, path in enumerate(job.inputs):
@@ -85,7 +113,7 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
     mask = read(job.mask) if job.mask else None
     labels = [read(p) for p in job.label_files()]
     grids = output_grids(job, [v.grid for v in volumes], like)
-    check_memory(grids)
+    check_memory(grids, job, [v.grid for v in volumes])
     representation = fit(
         job.method,
         volumes,
@@ -98,12 +126,30 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress) -> Found:
         register=job.register,
         device=job.device,
         seed=job.seed,
-        max_seconds=job.max_seconds,
+        max_seconds=seconds_for_fit(job, [v.grid for v in volumes], grids, started, progress),
         progress=progress,
     )
     if job.register:  # registration has moved the frames
         grids = output_grids(job, [c.grid for c in representation.contrasts], like)
     return Found(representation, grids, volumes)
+
+
+def seconds_for_fit(
+    job: Job, inputs: Sequence[Grid], outputs: Sequence[Grid], started: float, progress: Progress
+) -> float | None:
+    """What `max_seconds` leaves for the fit, when reading, sampling and writing are counted; None without it."""
+    if job.max_seconds is None:
+        return None
+    settings = get_method(job.method).settings(job.preset, job.settings)
+    foreseen = estimate(job.method, settings, inputs, outputs, job.device not in ("auto", "cpu"), NO_TIME)
+    rest = time.perf_counter() - started + (foreseen.seconds or 0.0)
+    least = LEAST_PART * job.max_seconds
+    if job.max_seconds - rest < least and get_method(job.method).needs_torch:
+        progress.warning(
+            f"all but the fit takes about {rest:.0f} s; the fit gets {least:.0f} s of the {job.max_seconds:g} s,"
+            " and the run may take longer"
+        )
+    return max(job.max_seconds - rest, least)
 
 
 def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> None:
@@ -112,6 +158,12 @@ def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> N
     return_freed()  # what the fit worked with
     if job.outputs:
         found.results = found.representation.sample(found.grids, progress)
+        for result in found.results:
+            if not np.isfinite(result.data).all():
+                raise InputError(
+                    f"the result for {result.name} holds values that are no numbers",
+                    "The settings may let the fit diverge, or the intensities be too large or small for float32",
+                )
         found.representation.release()
         return_freed()
     if job.labels_output or job.probabilities_output:

@@ -6,13 +6,23 @@ Importing this module does not import torch: a method's networks are imported by
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from ..errors import InputError
+import numpy as np
+
+from ..errors import InputError, InrsrError, tells_of_memory
 from ..representation import Contrast, Representation, read_state
 from . import coordinate, cycleinr, multicontrast, nexpr, perimage
 from .base import FitContext, Method
 from .plain.interpolation import InterpolationSettings, SplineRepresentation, fit_spline
 from .plain.zero_filling import ZeroFillingRepresentation, fit_zero_filling
+
+LONGEST_AXIS = 2**31
+# what a report tells of every function
+_REPORTED = (
+    "method", "preset", "seed", "device", "parameters", "steps", "stopped_by", "settings", "slice_profile",
+    "registered_affines",
+)  # fmt: skip
 
 _PLAIN = {"fast": InterpolationSettings(), "balanced": InterpolationSettings(), "paper": InterpolationSettings()}
 
@@ -142,8 +152,31 @@ def get_method(name: str) -> Method:
 
 
 def load_representation(path: str | Path) -> Representation:
-    """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`."""
+    """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`, and if its parts do not fit."""
     arrays, metadata = read_state(path)
+    try:
+        return _made_of(arrays, metadata, path)
+    except InrsrError:
+        raise
+    # whatever the parts of a damaged file do to the code that joins them
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, AssertionError) as error:
+        if tells_of_memory(str(error)):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the parts of {path} do not fit each other: {type(error).__name__}: {reason}",
+            "It is damaged: make it again",
+        ) from error
+
+
+def _three(shape: Any) -> tuple[int, int, int]:
+    i, j, k = map(int, shape)
+    if not 1 <= min(i, j, k) <= max(i, j, k) < LONGEST_AXIS:
+        raise ValueError(f"a shape of {shape}")
+    return i, j, k
+
+
+def _made_of(arrays: dict[str, np.ndarray], metadata: dict[str, Any], path: str | Path) -> Representation:
     kind = metadata["kind"]
     cls: type[Representation]
     if kind == SplineRepresentation.kind:
@@ -176,9 +209,14 @@ def load_representation(path: str | Path) -> Representation:
         cls = GuidedRepresentation
     else:
         raise InputError(f"{path} holds a representation of the unknown kind {kind!r}", "Use a newer version")
-    contrasts = [Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"]) for c in metadata["contrasts"]]
+    contrasts = [
+        Contrast(str(c["name"]), np.dtype(c["dtype"]).name, _three(c["shape"]), c["affine"])
+        for c in metadata["contrasts"]
+    ]
+    if not all(c.grid.size for c in contrasts):  # makes every grid, which checks it
+        raise ValueError("a contrast without voxels")
     representation = cls.from_state(contrasts, arrays, metadata["config"])
-    representation.provenance = metadata["provenance"]
+    representation.provenance = {**dict.fromkeys(_REPORTED), **metadata["provenance"]}
     return representation
 
 
