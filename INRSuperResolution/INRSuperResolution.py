@@ -22,14 +22,14 @@ from slicer.util import VTKObservationMixin
 if str(Path(__file__).resolve().parent) not in sys.path:
     sys.path.append(str(Path(__file__).resolve().parent))
 
-from INRSuperResolutionModule.inputs import InputProblem, Request
-from INRSuperResolutionModule.panel import Panel
-from INRSuperResolutionModule.process import WorkerProcess
-from INRSuperResolutionModule.results import inputIDsOf, representationOf, segmentationWith
-from INRSuperResolutionModule.run import Run, RunQueue, State
-from INRSuperResolutionModule.segmentations import isLabelMap
-from INRSuperResolutionModule.sequences import SequenceRuns
-from INRSuperResolutionModule.zoompanel import ZoomPanel
+from INRSuperResolutionModule.panel.panel import Panel
+from INRSuperResolutionModule.runs.process import WorkerProcess
+from INRSuperResolutionModule.runs.run import Run, RunQueue, State
+from INRSuperResolutionModule.runs.sequences import SequenceRuns
+from INRSuperResolutionModule.scene.inputs import InputProblem, Request
+from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith
+from INRSuperResolutionModule.scene.segmentations import isLabelMap
+from INRSuperResolutionModule.zoom.panel import ZoomPanel
 
 from INRSuperResolutionLib.methods import METHODS
 
@@ -112,7 +112,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.zoomPanel = ZoomPanel(self.ui)
-        self.logic.listeners.append(self.panel.onRunChanged)
+        self.logic.listeners.append(self.panel.run.onRunChanged)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -134,6 +134,16 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def exit(self):
         # a comparison that goes on in another module would only puzzle; a run goes on
         self.panel.cleanUp()
+
+    def onReload(self):
+        """Slicer's button Reload executes this file anew; its parts are to be read anew, too.
+
+        Forgotten, not `importlib.reload`: that would have to know which part imports which, else a name imported
+        from a part that is reloaded later would stay the old one.
+        """
+        for name in [n for n in sys.modules if n.partition(".")[0] == "INRSuperResolutionModule"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
     def onSceneStartClose(self, caller, event):
         self.panel.cleanUp()

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .acquisition.slice_profile import choose_profiles
+from .acquisition.slice_profile import choose_slices
+from .auto import AUTO, Choice, choose
 from .device import resolve_device
 from .errors import InputError
+from .image.grid import Grid
 from .image.volume import Volume
 from .methods import METHODS, FitContext, get_method
 from .methods.base import LARGEST_SEED
@@ -30,6 +32,8 @@ def fit(
     labels: Volume | Sequence[Volume] | None = None,
     finest_spacing: float | None = None,
     slice_profile: str = "auto",
+    slice_thickness: float | Sequence[float] | None = None,
+    grids: Sequence[Grid] | None = None,
     register: bool = False,
     device: str = "auto",
     seed: int = 0,
@@ -41,7 +45,7 @@ def fit(
     Parameters
     ----------
     method
-        A name in :data:`methods.METHODS`.
+        A name in :data:`methods.METHODS`, or ``auto``: the one that suits these volumes (:func:`auto.choose`).
     volumes
         One for each contrast, each on its own grid.
     preset, settings
@@ -55,8 +59,13 @@ def fit(
         The finest spacing (mm) that the function will be sampled at, if it is known: along axes that are
         coarser, voxels average the function.
     slice_profile
-        ``none``, ``boxcar``, ``gaussian``, or ``auto``: ``none`` in preset ``paper``, else decided
-        from the inputs.
+        ``none``, ``boxcar``, ``gaussian``; ``auto``: ``none`` in preset ``paper`` and for plain interpolation (it
+        stays what viewers draw), else from header and spacing, see :func:`acquisition.slice_profile.choose_slices`;
+        ``estimate``: from the image itself.
+    slice_thickness
+        In mm, one for all volumes or one for each; None for the header's, else the distance of the slices.
+    grids
+        Where each result will be sampled, if it is known: tells which axis lies across the slices where spacing does not.
     register
         Whether to register the volumes rigidly to the first one.
     progress
@@ -66,6 +75,7 @@ def fit(
     -------
     The continuous function; its `provenance` tells how it was made.
     """
+    method, choice = resolve_method(method, volumes, grids, labels is not None)
     chosen = get_method(method)
     chosen.check_inputs(len(volumes))
     values = chosen.settings(preset, settings)
@@ -81,8 +91,6 @@ def fit(
         progress.stage("register")
         volumes = register_rigidly(volumes, progress)
     preset = preset or next(iter(chosen.presets))
-    if slice_profile == "auto" and (preset == "paper" or not chosen.needs_torch):
-        slice_profile = "none"
     if chosen.min_inputs > 1:
         check_overlap(volumes)
     given = [labels] if isinstance(labels, Volume) else list(labels or [])
@@ -92,10 +100,14 @@ def fit(
         from .image.labels import make_prior
 
         prior = make_prior(given, volumes[0])
-    profiles = choose_profiles(slice_profile, volumes, chosen.in_plane, chosen.point_samples)
+    if slice_profile == "auto" and slice_thickness is None and (preset == "paper" or not chosen.needs_torch):
+        slices = [dataclasses.replace(s, source="default") for s in choose_slices("none", volumes, None, grids)]
+    else:
+        slices = choose_slices(slice_profile, volumes, slice_thickness, grids, chosen.in_plane)
+    volumes = [s.volume for s in slices]
     progress.stage("fit")
     context = FitContext(
-        profiles,
+        [s.profile for s in slices],
         mask=mask,
         labels=prior,
         finest=finest_spacing,
@@ -115,10 +127,22 @@ def fit(
         settings=dataclasses.asdict(values),
         seed=seed,
         device=device,
-        slice_profile=[p.kind for p in profiles],
+        slice_profile=[s.profile.kind for s in slices],
+        slices=[s.to_dict() for s in slices],
         registered_affines=[v.affine.tolist() for v in volumes] if register else None,
+        choice=None if choice is None else dataclasses.asdict(choice),
     )
     return representation
+
+
+def resolve_method(
+    name: str, volumes: Sequence[Volume], grids: Sequence[Grid] | None, guided: bool
+) -> tuple[str, Choice | None]:
+    """The method that a name stands for, and for ``auto`` why it was chosen."""
+    if name != AUTO:
+        return name, None
+    choice = choose([v.grid for v in volumes], grids[0] if grids else None, guided)
+    return choice.method, choice
 
 
 def learn(

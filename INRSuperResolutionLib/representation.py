@@ -263,6 +263,7 @@ def pack_volumes(volumes: Sequence[Volume]) -> tuple[dict[str, np.ndarray], list
                 "affine": v.affine.tolist(),
                 "slice_positions": None if even else np.asarray(v.slice_positions).tolist(),
                 "slice_thickness": thickness,
+                "slice_axis": v.slice_axis,
                 "dtype": np.dtype(v.dtype).name,
                 "name": v.name,
             }
@@ -281,6 +282,7 @@ def unpack_volumes(arrays: Mapping[str, np.ndarray], places: Sequence[Mapping[st
                 np.array(place["affine"]),
                 slice_positions=place["slice_positions"],
                 slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness,
+                slice_axis=place.get("slice_axis"),
                 dtype=np.dtype(place["dtype"]),
                 name=place["name"],
             )

@@ -184,7 +184,7 @@ def main() -> None:
     options = parser.parse_args()
     host = SlicerHost.start()
     host.load_module()
-    from INRSuperResolutionModule.zoom import ZoomController
+    from INRSuperResolutionModule.zoom.controller import ZoomController
 
     rows = []
     for path in options.volumes:

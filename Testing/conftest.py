@@ -69,6 +69,31 @@ def logic(slicer):
     made.close()
 
 
+@pytest.fixture(scope="session")
+def worker_server():
+    """Forks workers that have PyTorch loaded; None where a system cannot fork."""
+    if not hasattr(os, "fork"):
+        yield None
+        return
+    import warmworkers
+
+    server = warmworkers.Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def warm_workers(slicer, worker_server, monkeypatch):
+    """The runs of a test need not wait for imports."""
+    from INRSuperResolutionModule.runs import process
+
+    if worker_server is not None:
+        import warmworkers
+
+        worker_server.wait()
+        monkeypatch.setattr(process, "BOOTSTRAP", warmworkers.client_for(worker_server.address))
+
+
 def pytest_sessionfinish(session, exitstatus):
     application = sys.modules.get("SlicerHost.application")
     if application is not None:

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
+import io
 import os
 import sys
 from pathlib import Path
 
+import numpy as np
+
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-WINDOW = (1280, 860)
+DEMO = Path("demo")
+WINDOW = (1360, 760)
+PANEL_WIDTH = 430
+# what the pictures show: mm from the middle of the head (R, A, S), and mm across a view
+OFF_CENTRE = (0.0, 0.0, 0.0)
+WIDTH_MM = 120.0
+# of the result, mm
+SPACING = 0.8
+# between the shades of grey in the files: what keeps them small, and no eye sees
+GREY_STEP = 5
+# seconds that anything may take on a slow machine
+LONGEST = 3600.0
 
 
 def open_window(host, widget):
@@ -22,11 +35,11 @@ def open_window(host, widget):
     scroll.setWidgetResizable(True)
     scroll.setFrameShape(QtWidgets.QFrame.NoFrame)
     scroll.setWidget(widget.parent)
-    scroll.setMinimumWidth(430)
+    scroll.setMinimumWidth(PANEL_WIDTH)
     window.addWidget(scroll)
     window.addWidget(host.layout_manager.board)
     window.resize(*WINDOW)
-    window.setSizes([430, WINDOW[0] - 430])
+    window.setSizes([PANEL_WIDTH, WINDOW[0] - PANEL_WIDTH])
     window.show()
     host.layout_manager.draw_regularly()
     return window
@@ -50,69 +63,135 @@ def set_dark(application, dark: bool) -> None:
     application.setPalette(palette)
 
 
-def load_samples(host):
-    """Two thick-slice contrasts of one patient."""
-    t1 = host.load_volume(DATA / "glioma_t1.nii.gz", "T1")
-    flair = host.load_volume(DATA / "glioma_flair.nii.gz", "FLAIR")
-    return t1, flair
+def load_samples(host) -> list:
+    """Two thick-slice contrasts of one patient, axial: a clinical scan, else the demo's; none where neither is there."""
+    for folder, names in ((DATA, ("clinical01_t2", "clinical01_flair")), (DEMO, ("t2_thick", "t1_thick"))):
+        files = [folder / f"{name}.nii.gz" for name in names]
+        if all(file.is_file() for file in files):
+            volumes = [host.load_volume(f, f.name.split(".")[0].split("_")[folder == DATA].upper()) for f in files]
+            for volume in volumes:
+                window_to_the_brain(volume)
+            return volumes
+    return []
 
 
-def wait(host, condition, seconds: float = 500.0) -> None:
-    """Let Qt work until `condition()`."""
-    import time
-
-    end = time.perf_counter() + seconds
-    while not condition():
-        if time.perf_counter() > end:
-            raise RuntimeError("it took too long")
-        host.process_events(0.05)
-
-
-def take_screenshots(host, widget, window, folder: Path) -> None:
-    """Idle, running with preview, finished with comparison, error; light and dark."""
+def window_to_the_brain(volume) -> None:
+    """Black and white as the tissue in the middle of the head needs them; the fat of the scalp is brighter by far."""
     import slicer
 
+    array = slicer.util.arrayFromVolume(volume)
+    middle = array[tuple(slice(n // 3, n - n // 3) for n in array.shape)]
+    volume.CreateDefaultDisplayNodes()
+    display = volume.GetDisplayNode()
+    display.SetAutoWindowLevel(False)
+    low, high = np.percentile(middle, (0.5, 99))
+    display.SetWindowLevelMinMax(float(low), float(high + 0.1 * (high - low)))
+
+
+def look_at(host, volume, orientations: tuple[str, str]) -> None:
+    """Both views on the middle of a volume, so near that the brain fills them."""
+    import slicer
+
+    bounds = np.zeros(6)
+    volume.GetRASBounds(bounds)
+    centre = bounds.reshape(3, 2).mean(axis=1) + OFF_CENTRE
+    for name, orientation in zip(("Red", "Yellow"), orientations):
+        node = host.layout_manager.sliceWidget(name).mrmlSliceNode()
+        columns, rows, _ = node.GetDimensions()
+        node.SetOrientation(orientation)
+        node.SetFieldOfView(WIDTH_MM, WIDTH_MM * rows / columns, 1)
+        node.JumpSliceByCentering(*centre)
+    slicer.app.processEvents()
+
+
+def is_settled(host, window) -> bool:
+    """Whether all that was asked for (texts, palette, layout) has been done: another turn moves no widget."""
+    from PySide6 import QtWidgets
+
+    def places():
+        return [QtWidgets.QWidget.geometry(widget) for widget in window.findChildren(QtWidgets.QWidget)]
+
+    before = places()
+    host.qt_application.sendPostedEvents()
+    host.qt_application.processEvents()
+    return places() == before
+
+
+def shoot(host, window, path: Path) -> None:
+    """The window as it is now, in light and dark."""
+    from PIL import Image
+    from PySide6 import QtCore, QtGui
+    from scenes import wait
+
+    for dark in (False, True):
+        set_dark(host.qt_application, dark)
+        wait(host, lambda: is_settled(host, window))
+        host.layout_manager.draw()
+        grabbed = window.grab().toImage().convertToFormat(QtGui.QImage.Format_RGB888)
+        buffer = QtCore.QBuffer()
+        buffer.open(QtCore.QIODevice.WriteOnly)
+        grabbed.save(buffer, "PNG")
+        image = Image.open(io.BytesIO(bytes(buffer.data()))).convert("RGB")
+        coarse = image.point(lambda shade: round(shade / GREY_STEP) * GREY_STEP)
+        coarse.quantize(256, dither=Image.Dither.NONE).save(
+            path.with_name(f"{path.name}-{'dark' if dark else 'light'}.png"), optimize=True
+        )
+    set_dark(host.qt_application, False)
+
+
+def take_screenshots(host, widget, window, options) -> None:
+    """Idle, running with preview, finished with comparison, error; light and dark."""
+    import slicer
+    from scenes import wait
+
+    volumes = [n for n in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not n.GetHideFromEditors()]
+    if not volumes:
+        sys.exit("there are no volumes to show: run make demo first")
+    folder = options.screenshots
     folder.mkdir(parents=True, exist_ok=True)
     ui, p = widget.ui, widget._parameterNode
+    first = slicer.util.getNode(options.volume) if options.volume else volumes[0]
+    red = host.layout_manager.sliceWidget("Red").mrmlSliceCompositeNode()
 
-    def shoot(name: str) -> None:
-        for dark in (False, True):
-            set_dark(host.qt_application, dark)
-            host.process_events(0.3)
-            window.grab().save(str(folder / f"{name}-{'dark' if dark else 'light'}.png"))
-        set_dark(host.qt_application, False)
+    def background() -> str:
+        return slicer.mrmlScene.GetNodeByID(red.GetBackgroundVolumeID()).GetName()
 
-    t1, flair = (slicer.util.getNode(n) for n in ("T1", "FLAIR"))
-    slicer.util.setSliceViewerLayers(background=t1)
-    for name in ("Red", "Yellow"):
-        logic = host.layout_manager.sliceWidget(name).sliceLogic()
-        logic.GetSliceNode().SetOrientation("Axial" if name == "Red" else "Coronal")
-        logic.FitSliceToAll()
-    p.inputVolume, p.furtherContrasts = t1, [flair]
-    shoot("idle")
-    # enough for a picture on any machine
-    p.settings = json.dumps({"steps": 150, "average_flips": False})
+    slicer.util.setSliceViewerLayers(background=first)
+    p.inputVolume, p.method, p.settings = first, options.method, options.settings
+    p.outputMode, p.spacing = "spacing", SPACING
+    look_at(host, first, ("Axial", "Coronal"))
+    shoot(host, window, folder / "idle")
     ui.runButton.click()
     run = widget.logic.queue.runs[-1]
-    wait(host, lambda: run.isEnded or (run.preview is not None and run.stage == "fit" and run.fraction > 0.1))
-    host.process_events(1.0)
-    shoot("running")
-    wait(host, lambda: run.isEnded)
+
+    def is_half_way() -> bool:
+        """A preview is seen; what is trained ahead has none, but is seen to work."""
+        return background().endswith("(preview)") or (run.stage == "sample" and run.fraction > 0.3)
+
+    wait(host, lambda: run.isEnded or is_half_way(), LONGEST)
+    if run.isEnded:
+        sys.exit(f"the run ended too soon:\n{run.asText()}")
+    look_at(host, first, ("Axial", "Coronal"))
+    shoot(host, window, folder / "running")
+    wait(host, lambda: run.isEnded, LONGEST)
     ui.sideBySideButton.click()
-    shoot("finished")
+    look_at(host, first, ("Coronal", "Coronal"))
+    shoot(host, window, folder / "finished")
     ui.sideBySideButton.click()
-    p.outputMode, p.spacing = "spacing", 0.1
-    p.limitMinutes = 0.0
-    p.method = "linear"
+    # more voxels than any memory holds
+    p.spacing, p.method = 0.1, "linear"
     ui.runButton.click()
-    wait(host, lambda: widget.logic.queue.active is None)
-    ui.logButton.collapsed = False
-    shoot("error")
+    wait(host, lambda: widget.logic.queue.active is None, LONGEST)
+    look_at(host, first, ("Axial", "Coronal"))
+    shoot(host, window, folder / "error")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="render off screen into a folder, and end")
+    parser.add_argument("--volume", help="the name of the one that the pictures show; the first if left out")
+    parser.add_argument("--method", default="", help="the recommended one if left out")
+    parser.add_argument("--settings", default="{}", help="of the method, as JSON")
     options = parser.parse_args()
     if options.screenshots:
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
@@ -121,12 +200,11 @@ def main() -> None:
 
     host = SlicerHost.start()
     host.load_module()
-    if DATA.is_dir():
-        load_samples(host)
+    load_samples(host)
     widget = host.make_panel()
     window = open_window(host, widget)
     if options.screenshots:
-        take_screenshots(host, widget, window, options.screenshots)
+        take_screenshots(host, widget, window, options)
         widget.cleanup()
         return
     host.qt_application.aboutToQuit.connect(widget.cleanup)

@@ -33,6 +33,13 @@ def phantom(shape=(20, 23, 9), affine=None, seed=0, name="phantom") -> Volume:
     return Volume(data, oblique() if affine is None else affine, name=name)
 
 
+def smooth_head(shape) -> np.ndarray:
+    """A bright ellipsoid that the first and last slices cut, with slow changes in it, dark air around."""
+    x, y, z = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    inside = x**2 + y**2 + 0.3 * z**2 < 0.8
+    return np.where(inside, 100 + 8 * x + 5 * np.sin(2 * z + y), 0.0)
+
+
 def leftovers(folder: Path) -> list[str]:
     """Temporary files of ours in a folder."""
     return [p.name for p in folder.iterdir() if p.name.startswith(".")]

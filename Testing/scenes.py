@@ -8,6 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from INRSuperResolutionLib.methods import METHODS
+
+# enough to see that a method goes all the way; each takes those that it knows
+QUICK = {
+    "epochs": 2, "volume_epochs": 1, "width": 16, "head_width": 16, "frequencies": 8, "class_epochs": 1,
+    "class_width": 16, "steps": 4, "warmup": 1, "depth": 1, "average_flips": False, "check": False, "train_seconds": 1.0,
+}  # fmt: skip
+
 
 def small_volume(slicer, name="T1", shape=(5, 12, 10), seed=0, matrix=None):
     """A volume without symmetry, oblique and left-handed unless `matrix` is given."""
@@ -60,7 +68,7 @@ def calmest(measure: Callable[[], float], limit: float) -> float:
     return min(times)
 
 
-def wait(host, condition, seconds=60.0):
+def wait(host, condition, seconds=180.0):
     """Let Qt work until `condition()`."""
     end = time.perf_counter() + seconds
     while not condition():
@@ -90,3 +98,29 @@ def assert_as_before(slicer, before):
 def wait_for(host, run):
     wait(host, lambda: run.isEnded)
     return run
+
+
+def slow_request(slicer, node):
+    """A fit that would go on for minutes."""
+    from INRSuperResolution import Request
+
+    return Request(inputIDs=[node.GetID()], method="single-contrast", settings={"epochs": 100000, "width": 64})
+
+
+def long_run(host, logic, slicer, node):
+    """A run whose worker is fitting."""
+    run = logic.start(slow_request(slicer, node))
+    wait(host, lambda: run.stage == "fit" or run.isEnded)
+    assert run.stage == "fit", run.asText()
+    return run
+
+
+def quick_settings(method: str, folder: Path) -> dict:
+    """Settings of any method that end a fit at once; for one that is trained ahead, tiny weights."""
+    known = METHODS[method].settings("fast").__dataclass_fields__
+    settings = {name: value for name, value in QUICK.items() if name in known}
+    if "weights" in known:
+        from tinynetworks import random_weights
+
+        settings["weights"] = str(random_weights(method, folder / "tiny.safetensors"))
+    return settings

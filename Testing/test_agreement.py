@@ -13,7 +13,8 @@ from INRSuperResolutionLib.progress import Progress
 
 def told_of(volumes, results, **made):
     events = []
-    provenance = {"registered_affines": None, "slice_profile": ["none"] * len(volumes), **made}
+    slices = [{"axis": v.slice_axis, "slice_thickness": v.slice_thickness} for v in volumes]
+    provenance = {"registered_affines": None, "slice_profile": ["none"] * len(volumes), "slices": slices, **made}
     figures = agreements(volumes, results, provenance, Progress(events.append))
     return figures, [e["message"] for e in events if e["event"] == "warning"]
 

@@ -8,7 +8,16 @@ import pytest
 from tinynetworks import blobs
 
 from INRSuperResolutionLib import InputError, write
-from INRSuperResolutionLib.benchmarks import arbitrary, coordinate, cycleinr, nexpr, raster, variants
+from INRSuperResolutionLib.benchmarks import (
+    arbitrary,
+    coordinate,
+    cycleinr,
+    inplane,
+    multicontrast,
+    nexpr,
+    raster,
+    variants,
+)
 
 
 def test_raster(monkeypatch, capsys):
@@ -54,6 +63,57 @@ def test_cycleinr(monkeypatch, capsys, tmp_path):
         cycleinr.benchmark_cycleinr(argparse.Namespace(**{**options, "tables": ["other"]}))
 
 
+def test_cycleinr_on_averaged_slices(tmp_path):
+    """Told that a profile is Gaussian, not a boxcar, the spline gives other slices; gains are over the better baseline."""
+    write(blobs((40, 44, 34)).replace(affine=np.eye(4)), tmp_path / "a.nii.gz")
+    rows = list(cycleinr.averaged(tmp_path, {"a": 4}))
+    assert [(r["profile"], r["method"], r["given"]) for r in rows] == [
+        *(("boxcar", m, p) for m, p in (("linear", "none"), ("cubic", "none"), ("cycleinr", "boxcar"))),
+        *(("gaussian", m, p) for m, p in (("linear", "none"), ("cubic", "none"), ("cycleinr", "boxcar"))),
+        ("gaussian", "cycleinr", "gaussian"),
+    ]
+    for n in (0, 3):
+        linear, cubic, restored = rows[n : n + 3]
+        for figure in ("psnr", "ends"):
+            best = max(linear[figure], cubic[figure])
+            assert restored[f"{figure} gain"] == pytest.approx(restored[figure] - best)
+    assert rows[-1]["psnr"] != pytest.approx(rows[-2]["psnr"], abs=1e-3)
+
+
+def test_inplane(monkeypatch, capsys, tmp_path):
+    write(blobs((48, 60, 20)), tmp_path / "a.nii.gz")
+    monkeypatch.setattr(inplane, "CASES", ("a",))
+    options = {"json": True, "data": str(tmp_path), "methods": ["linear"], "tables": None}
+    inplane.benchmark_inplane(argparse.Namespace(**options))
+    rows = json.loads(capsys.readouterr().out)["a"]
+    assert [(r["factor"], r["method"]) for r in rows] == [(f, m) for f in "234" for m in ("sinc", "cubic", "linear")]
+    by = {(r["factor"], r["method"]): r for r in rows}
+    for factor in "234":
+        zero_filling = by[factor, "sinc"]
+        assert zero_filling["gain"] == 0
+        assert all(r["gain"] == pytest.approx(r["psnr"] - zero_filling["psnr"]) for r in rows if r["factor"] == factor)
+        # the blobs lose smooth detail alone, which zero filling and splines bring back better than straight lines
+        assert by[factor, "linear"]["psnr"] < min(zero_filling["psnr"], by[factor, "cubic"]["psnr"])
+
+
+def test_multicontrast(monkeypatch, capsys, tmp_path):
+    for n, contrast in enumerate(multicontrast.CONTRASTS):
+        write(blobs((40, 36, 32), seed=n), tmp_path / f"ms19_{contrast}.nii.gz")
+    options = {"json": True, "data": str(tmp_path), "methods": ["nearest"], "tables": ["ms19"]}
+    multicontrast.benchmark_multicontrast(argparse.Namespace(**options))
+    rows = json.loads(capsys.readouterr().out)["ms19"]
+    assert len(rows) == 2 * 3 * 2  # kinds of slices, methods with the base lines, contrasts
+    by = {(r["slices"], r["contrast"], r["method"]): r for r in rows}
+    for (slices, contrast, method), row in by.items():
+        best = max(by[slices, contrast, m]["psnr"] for m in ("linear", "cubic"))
+        assert row["gain"] == (None if method in ("linear", "cubic") else pytest.approx(row["psnr"] - best))
+    for contrast in multicontrast.CONTRASTS:
+        # interpolation keeps the samples it was given; the mean over its slices is not the measured mean
+        assert by["point", contrast, "linear"]["agreement"] > 90 > by["averaged", contrast, "linear"]["agreement"]
+    with pytest.raises(InputError, match="'other'"):
+        multicontrast.benchmark_multicontrast(argparse.Namespace(**{**options, "tables": ["other"]}))
+
+
 @pytest.fixture
 def tiny_variants(monkeypatch, tmp_path):
     """Small volumes under the names that the variants are trained and measured on."""
@@ -97,3 +157,10 @@ def test_coordinate(capsys, tiny_variants, tmp_path):
     told = [r for r in tables["stopping"] if "method" in r]
     assert all(r["best_gain_db"] >= r["last_gain_db"] for r in told) and len(told) == 5
     assert (tmp_path / "stopping.png").stat().st_size > 3000
+
+
+def test_help_names_all_benchmarks():
+    from INRSuperResolutionLib.benchmarks import BENCHMARKS
+    from INRSuperResolutionLib.cli.benchmark import NAMES
+
+    assert tuple(BENCHMARKS) == NAMES

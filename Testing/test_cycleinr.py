@@ -11,29 +11,18 @@ import numpy as np
 import pytest
 import torch
 from phantoms import oblique, phantom
-from scipy import ndimage
-from tinynetworks import BLOCKS, VOLUMETRIC, blobs, random_weights, small, training
+from tinynetworks import VOLUMETRIC, blobs, random_weights, small, training
 
 import INRSuperResolutionLib as inrsr
-from INRSuperResolutionLib import InputError, Volume, write
+from INRSuperResolutionLib import Volume, write
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile
 from INRSuperResolutionLib.errors import Cancelled
-from INRSuperResolutionLib.image.intensity import Scaling
 from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods.cycleinr import choice, representation
 from INRSuperResolutionLib.methods.cycleinr.choice import best_weights
 from INRSuperResolutionLib.methods.cycleinr.network import REACH, Told, VolumetricNetwork
 from INRSuperResolutionLib.methods.pretrained.weights import load_weights
 from INRSuperResolutionLib.progress import Progress
-from INRSuperResolutionLib.training import blocks
-from INRSuperResolutionLib.training.blocks import (
-    BlockSet,
-    BlockSettings,
-    dull_axis,
-    make_block,
-    resampled,
-    thin_out,
-    warped_copies,
-)
 from INRSuperResolutionLib.training.settings import TrainingSettings
 
 TOLD = Told(3.0, 0.0)
@@ -81,6 +70,21 @@ def test_the_residual_is_continuous_between_slices_and_nothing_on_them(method, p
     assert float((low - high).abs().max()) < 0.02 * size
     assert float((before - after).abs().max()) < 0.02 * size
     assert (on == 0).all()
+
+
+def test_of_averages_the_residual_is_continuous_also_where_it_is_not_nothing():
+    """On the slices themselves, and in the outer halves of the outermost ones, of which copies lie beyond."""
+    network = random_network("cycleinr")
+    told = Told(3.0, 1.0)
+    with torch.inference_mode():
+        codes = network.encode(torch.randn(1, 9, 8, 10), [told])[0]
+        at = torch.tensor([3 - 1e-4, 3.0, 3 + 1e-4, 2.5 - 1e-4, 2.5 + 1e-4, 2.3])
+        before, on, after, low, high, other = network.decode(codes, at, told)
+        assert (network.decode(codes, at[1:2], TOLD) == 0).all(), "point samples stay as they are"
+    size = float((on - other).abs().mean())
+    assert size > 1e-3 and float(on.abs().mean()) > 1e-3
+    for one, two in ((before, on), (on, after), (low, high)):
+        assert float((one - two).abs().max()) < 0.02 * size
 
 
 @pytest.mark.parametrize("pair", [True, False])
@@ -132,130 +136,11 @@ def test_attention_starts_as_none():
 
 def test_gradients_reach_every_parameter(method):
     network = random_network(method)
-    codes = network.encode(torch.randn(1, 6, 8, 8), [TOLD])[0]
-    network.decode(codes, torch.tensor([1.4, 3.3]), TOLD).square().sum().backward()
+    told = Told(3.0, 1.0)
+    codes = network.encode(torch.randn(1, 6, 8, 8), [told])[0]
+    network.decode(codes, torch.tensor([1.4, 3.3]), told).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None and float(parameter.grad.abs().sum()) > 0, name
-
-
-@pytest.mark.parametrize(("ratio", "thickness"), [(2.0, 0.0), (3.0, 0.0), (2.6, 0.0), (3.0, 1.0), (2.5, 0.7)])
-def test_examples_are_not_shifted(ratio, thickness):
-    """A slow wave along the slices is the same before and after; a shift would show in its slope."""
-    z = np.arange(120)
-    wave = np.sin(2 * np.pi * z / 40).astype(np.float32)
-    fine = np.broadcast_to(wave[:, None, None], (120, 16, 16)).copy()
-    settings = BlockSettings(crop=16, slices=12, targets=40)
-    example = thin_out(fine, ratio, thickness, (50, 70), settings, np.random.default_rng(0))
-    error = (example.base - example.target)[:, 3, 4]
-    slope = np.gradient(wave)
-    where = np.array([int(np.argmin(np.abs(wave - t))) for t in example.target[:, 3, 4]])
-    assert np.abs(error).max() < 0.02
-    assert abs(float(error @ slope[where]) / float(slope[where] @ slope[where])) < 0.05  # fine slices
-
-
-def test_slices_that_are_left_out_stay_as_they_are():
-    """With point samples a whole number of slices apart, the coarse slices are fine ones to the bit."""
-    fine = np.random.default_rng(0).random((60, 16, 16)).astype(np.float32)
-    example = thin_out(fine, 3.0, 0.0, (20, 40), BLOCKS, np.random.default_rng(1))
-    for coarse in example.voxels[2:-2]:
-        assert np.abs(fine - coarse).max(axis=(1, 2)).min() < 1e-5
-
-
-def test_sets_hold_every_sharp_axis(tmp_path):
-    write(blobs((40, 36, 34)).replace(affine=np.eye(4)), tmp_path / "isotropic.nii.gz")
-    write(blobs((40, 36, 6)), tmp_path / "thick.nii.gz")
-    both = BlockSet([str(tmp_path / "isotropic.nii.gz"), str(tmp_path / "thick.nii.gz")], tmp_path)
-    shapes = [p.data.shape for p in both.piles]
-    assert shapes[:3] == [(40, 36, 34), (36, 40, 34), (34, 40, 36)]
-    assert set(shapes[3:]) == {(40, 36, 1), (36, 40, 1)}  # thick slices, one by one
-    for n in range(30):
-        example = make_block(both, BLOCKS, np.random.default_rng(n))
-        assert example.voxels.shape == (7, 16, 16)
-        assert example.base.shape == example.target.shape == (len(example.positions), 16, 16)
-        assert example.positions.min() >= 2 and example.positions.max() <= 4
-        assert all(np.isfinite(a).all() for a in (example.voxels, example.base, example.target))
-    with pytest.raises(InputError, match="no sharp axis"):
-        BlockSet([blobs((12, 12, 4))], tmp_path)
-
-
-def test_warped_copies_are_the_volume_turned_and_bent(tmp_path):
-    volume = blobs((40, 36, 32)).replace(affine=np.eye(4))
-    copies = list(warped_copies(volume, 3, np.random.default_rng(0)))
-    again = list(warped_copies(volume, 3, np.random.default_rng(0)))
-    assert len(copies) == 3
-    for copy, same in zip(copies, again):
-        np.testing.assert_array_equal(copy.data, same.data)
-        assert copy.data.dtype == np.float32 and copy.shape == volume.shape
-        # the same tissues in other places
-        assert np.abs(copy.data - volume.data).max() > 0.3 * np.ptp(volume.data)
-        assert copy.data.max() < 1.2 * volume.data.max() and copy.data.min() > volume.data.min() - 0.2 * np.ptp(
-            volume.data
-        )
-    assert np.abs(copies[0].data - copies[1].data).max() > 0.3 * np.ptp(volume.data)
-    thick = volume.replace(affine=np.diag([1, 1, 3, 1.0]))
-    assert not list(warped_copies(thick, 3, np.random.default_rng(0)))
-    # a volume is drawn as often as without copies
-    alone, with_copies = BlockSet([volume, thick], tmp_path), BlockSet([volume, thick], tmp_path, warped=2)
-    assert len(with_copies.piles) == len(alone.piles) + 6
-    share = sum(c for c, p in zip(with_copies._chance, with_copies.piles) if p.data.shape[2] > 1)
-    assert share == pytest.approx(sum(c for c, p in zip(alone._chance, alone.piles) if p.data.shape[2] > 1))
-
-
-@pytest.mark.parametrize("dull", [None, 0, 2])
-def test_without_bending_warped_copies_are_rigid(monkeypatch, dull):
-    """Off-centre points keep their distances and handedness; those of dull scans keep their slices, too."""
-    monkeypatch.setattr(blocks, "BEND", 0.0)
-    monkeypatch.setattr(blocks, "STRETCH", (1.0, 1.0))
-    data = np.zeros((41, 41, 41), np.float32)
-    points = np.array([(28, 20, 20), (20, 14, 20), (20, 20, 25)])
-    for n, point in enumerate(points):
-        data[tuple(point)] = n + 1.0
-    data = ndimage.gaussian_filter(data, 1.5)
-    for copy in warped_copies(Volume(data, np.eye(4)), 2, np.random.default_rng(4), dull):
-        spots, count = ndimage.label(copy.data > 0.1 * data.max())
-        assert count == 3
-        numbers = 1 + np.argsort(ndimage.maximum(copy.data, spots, [1, 2, 3]))
-        found = np.array(ndimage.center_of_mass(copy.data**2, spots, numbers))
-        turn = np.linalg.solve(points - 20.0, found - 20)
-        np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=0.05)
-        assert np.linalg.det(turn) > 0
-        moved = np.abs(found - points).max(axis=0)
-        assert moved.max() > 1
-        if dull is not None:
-            assert moved[dull] < 0.05
-
-
-def test_resampled_thick_slices_lie_where_they_were():
-    """A slope stays where it is, and a point becomes as long as a slice, around the same place."""
-    ramp = np.arange(60, dtype=np.float32)[:, None, None] * np.ones((1, 2, 3), np.float32)
-    point = np.zeros((60, 1, 1), np.float32)
-    point[31] = 1
-    places = []
-    for offset in np.arange(0, 1, 0.125):
-        made = resampled(ramp, 3.3, offset)
-        assert made.dtype == np.float32
-        np.testing.assert_allclose(made[18:-18], ramp[18:-18], atol=5e-3)
-        spread = resampled(point, 3.3, offset)[:, 0, 0]
-        places.append(np.average(np.arange(60), weights=spread))
-        assert 0.15 < spread.max() < 0.5
-    assert np.mean(places) == pytest.approx(31, abs=0.05)  # of a single one it depends on where the slices lie
-
-
-@pytest.mark.parametrize("axis", [0, 1, 2])
-def test_of_scans_resampled_from_thick_slices_these_are_left_out(tmp_path, axis):
-    rng = np.random.default_rng(0)
-    sharp = Volume(ndimage.gaussian_filter(rng.normal(size=(40, 36, 32)), 0.7), np.eye(4))
-    assert dull_axis(sharp) is None
-    thick = np.moveaxis(resampled(np.moveaxis(sharp.data, axis, 0), 3.0, 0.3), 0, axis)
-    dull = sharp.replace(data=thick)
-    assert dull_axis(dull) == axis
-    assert dull_axis(dull.replace(affine=np.diag([1, 1, 3, 1.0]))) is None  # the slices are thick still
-    made = BlockSet([dull], tmp_path, warped=2)
-    assert [p.data.shape[0] for p in made.piles] == [dull.shape[axis]] * 3
-    # a volume counts as much as another, along however many axes it is used
-    both = BlockSet([dull, sharp], tmp_path)
-    assert [p.data.shape[0] for p in both.piles] == [dull.shape[axis], 40, 36, 32]
-    np.testing.assert_allclose(both._chance, [1 / 2, 1 / 6, 1 / 6, 1 / 6])
 
 
 def test_the_cycle_loss_is_part_of_the_training(tmp_path):
@@ -288,9 +173,31 @@ def test_averages_come_back(fitted):
     made = fitted(volume, slice_profile="boxcar")
     fine = made.sample(volume.grid.scaled((1, 1, 9)))[0].data
     back = fine.reshape(18, 20, 9, 9).mean(-1)
-    spline = resample(volume, volume.grid.scaled((1, 1, 9))).data.reshape(18, 20, 9, 9).mean(-1)
+    spline_fine = resample(volume, volume.grid.scaled((1, 1, 9))).data.reshape(18, 20, 9, 9)
+    spline = spline_fine.mean(-1)
+    added = np.abs(fine.reshape(spline_fine.shape) - spline_fine).mean()
     error, plain = (np.abs(v - volume.data)[:, :, 1:-1].mean() for v in (back, spline))
-    assert error < 0.5 * plain + 2e-3 * np.ptp(volume.data)
+    assert added > 0.01 * np.ptp(volume.data), "the network must be seen"
+    # an untrained one is as rough as can be, and its averages are taken at few points
+    assert error < plain + 0.15 * added
+
+
+def test_the_outer_half_of_the_outermost_slices(tmp_path):
+    """Of averages the network is asked there, also for oblique grids; of point samples the outermost one is repeated."""
+    volume = blobs((20, 18, 7))
+    weights = random_weights("cycleinr", tmp_path / "w.safetensors")
+    grid = volume.grid.scaled((1, 1, 8))  # its outer 4 slices lie beyond the outermost centres
+    slanted = grid.affine.copy()
+    slanted[:3, :3] = slanted[:3, :3] @ np.array([[1, 1e-5, 0], [-1e-5, 1, 0], [0, 0, 1.0]])
+    for profile in ("none", "boxcar"):
+        settings = {"weights": str(weights), "check": False, "mirrored": 1}
+        made = inrsr.fit("cycleinr", [volume], settings=settings, slice_profile=profile)
+        straight, oblique = (made.sample(g)[0].data for g in (grid, inrsr.Grid(grid.shape, slanted)))
+        ends = [straight[:, :, :4], straight[:, :, -4:]]
+        change = max(float(np.abs(np.diff(e, axis=2)).max()) for e in ends)
+        assert (change > 1) is (profile == "boxcar")
+        size = float((straight - resample(volume, grid).data).std())
+        assert float(np.sqrt(np.mean((straight - oblique) ** 2))) < 0.25 * size
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -393,8 +300,48 @@ def test_weights_are_compared_also_where_slices_are_too_far_apart_to_judge_one(t
     monkeypatch.setattr(choice, "known_rows", lambda whole: choice.Known([], 2, 1.0))
     known = [dataclasses.replace(w, training={"data": {"highest_scale": 5.0}}) for w in two_weights[::-1]]
     volume = blobs((40, 44, 12))  # slices 4 pixels apart: left out, they are 8
-    assert choice.gain_without_slices(volume, known[0], "cpu") is None
+    assert choice.gain_on_known(volume, known[0], "cpu") is None
     assert best_weights(known, volume, "cpu", None).name == "cycleinr"
+
+
+@pytest.mark.parametrize("kind", ["boxcar", "gaussian"])
+def test_averages_are_made_thicker_as_a_scanner_would(kind):
+    """What is left out of averages are rows, averaged as the slices are; each lies where its thick row does."""
+    volume = blobs((40, 44, 12))
+    whole = choice.SlicedScan(volume, SliceProfile(kind), None)
+    assert choice.known_slices(whole) is None
+    rows = choice.known_rows(whole)
+    assert (rows.factor, rows.distance, rows.width) == (4, 4.0, 1.0)
+    ramp = np.arange(24, dtype=np.float32)[:, None, None] * np.ones((1, 5, 1), np.float32)
+    coarse = rows.coarse(ramp)
+    assert coarse.shape == (5, 1, 6)
+    assert coarse.slice_thickness == 4
+    places = (coarse.affine @ np.array([0, 0, 1, 1]))[2] + coarse.affine[2, 2] * np.arange(-1, 5)
+    np.testing.assert_allclose(coarse.data[0, 0, 1:-1], places[1:-1], atol=0.05)
+    part = np.zeros((24, 5, 1), np.float32)
+    part[10] = 4
+    thick = rows.coarse(part).data[0, 0]
+    assert thick.sum() == pytest.approx(1, abs=0.1)
+    assert int(thick.argmax()) == 2 and thick.max() > (0.8 if kind == "boxcar" else 0.6)
+
+
+def test_of_averages_the_rows_choose(two_weights):
+    volume = blobs((40, 44, 2))  # too few slices to leave any out
+    for order in (two_weights, two_weights[::-1]):
+        assert best_weights(order, volume, "cpu", None, profile=SliceProfile("boxcar")).name == "cycleinr"
+    gains = [choice.gain_on_known(volume, w, "cpu", profile=SliceProfile("boxcar")) for w in two_weights]
+    assert gains[0] == pytest.approx(0, abs=0.01) and gains[1] < -0.1
+
+
+def test_weights_for_averages_are_taken_for_averages(two_weights, tmp_path):
+    sums = json.loads((tmp_path / "checksums.json").read_text())
+    path = random_weights("cycleinr", tmp_path / "cycleinr-averaged.safetensors", size=0.01)
+    sums["cycleinr-averaged"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "checksums.json").write_text(json.dumps(sums))
+    volume = blobs((40, 44, 12))
+    for profile, name in (("boxcar", "cycleinr-averaged"), ("none", "cycleinr")):
+        made = inrsr.fit("cycleinr", [volume], slice_profile=profile, settings={"check": False})
+        assert [w["name"] for w in made.provenance["weights_of_inputs"]] == [name]
 
 
 def test_the_choice_of_weights_can_be_cancelled(two_weights):
@@ -439,7 +386,8 @@ def test_uneven_slices_are_made_even_first(fitted):
 def test_falls_back_to_the_spline_where_the_network_would_lose(method, tmp_path):
     weights = random_weights(method, tmp_path / "w.safetensors")  # random: certain to lose
     volume, events = blobs((40, 44, 12)), []
-    made = inrsr.fit(method, [volume], settings={"weights": str(weights)}, progress=events.append)
+    settings = {"weights": str(weights)}
+    made = inrsr.fit(method, [volume], settings=settings, slice_profile="none", progress=events.append)
     assert any("the spline is used instead" in str(e.get("message")) for e in events)
     grid = volume.grid.scaled((1, 1, 3))
     np.testing.assert_allclose(
@@ -467,14 +415,6 @@ def test_through_the_command_line(method, inrsr, tmp_path):
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["outputs"][0]["shape"] == [20, 24, 24]
-    assert report["slice_profile"] == ["none"]
+    assert report["slice_profile"] == ["boxcar"]
+    assert report["slices"][0]["thickness_mm"] == 4.0
     assert report["parameters"] > 0
-
-
-def test_scaled_contrast_keeps_the_foreground_apart():
-    from INRSuperResolutionLib.training.blocks import with_contrast
-
-    values = np.linspace(0, 100, 11, dtype=np.float32)
-    bent, scaling = with_contrast(values, Scaling(50, 20), 1.3)
-    assert (np.diff(bent) > 0).all()
-    assert bent[0] <= scaling.offset <= bent[-1]

@@ -376,7 +376,10 @@ def test_the_time_limit_leaves_time_for_the_rest(tmp_path, volume, monkeypatch):
         return inrsr_library.fit("linear", volumes)
 
     monkeypatch.setattr("INRSuperResolutionLib.jobs.run.fit", fit)
-    monkeypatch.setattr("INRSuperResolutionLib.jobs.run.estimate", lambda *_: Estimate(30.0, 0))
+    monkeypatch.setattr(
+        "INRSuperResolutionLib.jobs.run.estimate",
+        lambda *_: Estimate(90.0, 0, {"fit": 60.0, "sample": 25.0, "write": 5.0}),
+    )
     assert work(tmp_path, good(volume, method="siren", max_seconds=100.0))[0] == 0
     assert 60 < seen["max_seconds"] <= 70
     assert work(tmp_path, good(volume, method="siren", max_seconds=20.0))[0] == 0

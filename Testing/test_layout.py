@@ -20,6 +20,7 @@ FLOORS = (
     ("acquisition",),
     ("representation",),
     ("methods",),
+    ("auto",),
     ("training",),
     ("fitting",),
     ("evaluation",),

@@ -13,7 +13,8 @@ from tinynetworks import SLICEWISE, TRAINED, blobs, random_weights, training
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import InputError, MissingError, Volume, write
-from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling, slice_axis
+from INRSuperResolutionLib.acquisition.slice_axis import slice_axis
+from INRSuperResolutionLib.methods.plain.zero_filling import ZeroFilling
 from INRSuperResolutionLib.methods.pretrained.encoder import lattice_points
 from INRSuperResolutionLib.methods.pretrained.networks import make_network
 from INRSuperResolutionLib.methods.pretrained.slicewise import blend
@@ -236,6 +237,24 @@ def test_weights_for_a_contrast_are_candidates_for_mr(tmp_path, monkeypatch):
     assert candidates("cycleinr", [mr]) == ["cycleinr", "cycleinr-mr-t1"]
     assert candidates("cycleinr", [ct]) == ["cycleinr-ct"]
     assert candidates("arssr", [mr]) == candidates("arssr", [ct]) == ["arssr"]
+
+
+def test_weights_for_averages_are_candidates_where_slices_are_averages(tmp_path, monkeypatch):
+    monkeypatch.setattr("INRSuperResolutionLib.methods.pretrained.weights.FOLDER", tmp_path)
+    names = ["cycleinr", "cycleinr-ct", "cycleinr-mr-t1", "cycleinr-averaged", "arssr"]
+    mr, ct = blobs(), blobs()
+    ct = ct.replace(data=ct.data * 10 - 1000)
+    for known, of_mr, of_ct in (
+        (names, ["cycleinr-averaged"], ["cycleinr-averaged"]),
+        ([*names, "cycleinr-averaged-ct"], ["cycleinr-averaged"], ["cycleinr-averaged-ct"]),
+        (names[:3], ["cycleinr", "cycleinr-mr-t1"], ["cycleinr-ct"]),
+    ):
+        (tmp_path / "checksums.json").write_text(json.dumps(dict.fromkeys(known, "")))
+        assert candidates("cycleinr", [mr], averaged=True) == of_mr
+        assert candidates("cycleinr", [ct], averaged=True) == of_ct
+        assert candidates("cycleinr", [mr]) == ["cycleinr", "cycleinr-mr-t1"]
+    (tmp_path / "checksums.json").write_text(json.dumps({"arssr": ""}))
+    assert candidates("arssr", [mr], averaged=True) == ["arssr"]
 
 
 def test_damaged_shipped_weights_are_noticed(monkeypatch, tmp_path):

@@ -33,7 +33,7 @@ class Later:
         for function in due:
             function()
 
-    def until(self, condition, seconds=15.0) -> None:
+    def until(self, condition, seconds=120.0) -> None:
         end = time.perf_counter() + seconds
         while not condition():
             assert time.perf_counter() < end, "it took too long"
@@ -49,7 +49,7 @@ class Later:
 def worker(host):
     """One process for all tests: loading PyTorch takes seconds."""
     host.load_module()
-    from INRSuperResolutionModule.zoomsource import ZoomWorker
+    from INRSuperResolutionModule.zoom.source import ZoomWorker
 
     made = ZoomWorker()
     yield made
@@ -63,7 +63,7 @@ def later():
 
 @pytest.fixture
 def zoom(slicer, worker, later):
-    from INRSuperResolutionModule.zoom import ZoomController
+    from INRSuperResolutionModule.zoom.controller import ZoomController
 
     made = ZoomController(later, makeWorker=lambda: worker)
     yield made
@@ -331,7 +331,7 @@ def test_saving_and_loading(slicer, zoom, later, volume, tmp_path_factory):
     slicer.mrmlScene.Clear()
     assert not zoom.isOn
     slicer.mrmlScene.Connect()
-    from INRSuperResolutionModule.zoomviews import putLayersBack
+    from INRSuperResolutionModule.zoom.views import putLayersBack
 
     putLayersBack()
     assert layers(slicer) == before
@@ -415,7 +415,8 @@ def test_a_view_is_kept_as_a_volume(slicer, zoom, later, volume):
 
 def test_a_saved_representation_is_drawn(slicer, zoom, later, volume, tmp_path_factory):
     """Anything that is saved can be the source; the worker draws what has no coefficients."""
-    from INRSuperResolutionModule.results import addTextNode, readRepresentation
+    from INRSuperResolutionModule.runs.outputs import readRepresentation
+    from INRSuperResolutionModule.scene.results import addTextNode
 
     import INRSuperResolutionLib as inrsr
 
@@ -467,7 +468,7 @@ def test_what_cannot_be_opened_is_told(slicer, zoom, later, volume):
 
 
 def test_a_volume_without_an_image_is_refused(slicer, zoom):
-    from INRSuperResolutionModule.inputs import InputProblem
+    from INRSuperResolutionModule.scene.inputs import InputProblem
 
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
     with pytest.raises(InputProblem, match="empty has no image"):

@@ -76,7 +76,7 @@ def test_without_a_volume_it_says_so(slicer, panel):
 
 
 def test_the_split_line_is_dragged(host, slicer):
-    from INRSuperResolutionModule.zoomsplit import SplitLine
+    from INRSuperResolutionModule.zoom.split import SplitLine
 
     window, renderer = vtk.vtkRenderWindow(), vtk.vtkRenderer()
     window.SetOffScreenRendering(True)

@@ -19,7 +19,7 @@ from INRSuperResolutionLib.training.settings import TrainingSettings
 SMALL = {"features": 4, "blocks": 1}
 QUICK = TrainingSettings(batch=2, warmup=1, every=4, validation_examples=2, mixed_precision=False)
 DATA = DataSettings(crop=16, highest_scale=2.0)
-BLOCKS = BlockSettings(crop=16, slices=7, highest_scale=3.0, targets=3)
+BLOCKS = BlockSettings(crop=16, slices=8, highest_scale=3.0, targets=3, averaged=0.3)
 # methods that restore slices in their plane, and those that make slices between slices
 VOLUMETRIC = [m for m, a in ARCHITECTURES.items() if isinstance(a["fast"], VolumetricArchitecture)]
 SLICEWISE = [m for m in ARCHITECTURES if m not in VOLUMETRIC]
@@ -32,7 +32,7 @@ def small(method: str, **changes) -> Architecture:
     if method in VOLUMETRIC:
         sizes.update(convolutions=2, latent=6)
     if method == "cycleinr":
-        sizes.update(wide=4, wide_blocks=1)
+        sizes.update(wide=4, wide_blocks=1, averages=True)
     return architecture_of(method, {**SMALL, **sizes, **changes})
 
 

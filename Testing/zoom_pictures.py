@@ -42,7 +42,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     host = SlicerHost.start()
     host.load_module()
-    from INRSuperResolutionModule.zoom import ZoomController
+    from INRSuperResolutionModule.zoom.controller import ZoomController
 
     lesions = slicer.util.arrayFromVolume(host.load_volume(folder / "ms19_lesions.nii.gz", "lesions"))
     labels, count = ndimage.label(lesions > 0)

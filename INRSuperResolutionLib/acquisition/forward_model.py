@@ -11,12 +11,14 @@ from scipy import ndimage
 
 from ..errors import InputError
 from ..image.grid import Grid
-from ..image.interpolate import Sampler, basis_matrix, cubic_prefilter
+from ..image.interpolate import Sampler, apply_along, basis_matrix, cubic_prefilter
 from ..image.volume import Volume
 
 PROFILES = ("none", "boxcar", "gaussian")
 # samples across one slice when averaging over it; odd, so that one lies at the centre
 SUBSAMPLES = 7
+# slices that overlap more than this cannot be taken apart: nearly nothing is left of the finest waves that they sample
+WIDEST_SLICE = 1.25
 FWHM = 2 * math.sqrt(2 * math.log(2))  # of a Gaussian, in standard deviations
 
 
@@ -58,9 +60,14 @@ def slice_taps(profile: SliceProfile, width: float) -> tuple[np.ndarray, np.ndar
     return np.arange(-half, half + 1) / SUBSAMPLES * width, kernel
 
 
-def averaged_basis(coordinates: np.ndarray, size: int, profile: SliceProfile, width: float) -> np.ndarray:
-    """The cubic spline basis as seen by slices at `coordinates`, float64, (len(coordinates), size)."""
-    return sum(w * basis_matrix(coordinates + o, size, 3) for o, w in zip(*slice_taps(profile, width)))
+def averaged_basis(
+    coordinates: np.ndarray, size: int, profile: SliceProfile, width: float | np.ndarray, order: int = 3
+) -> np.ndarray:
+    """The spline basis of `order` as seen by slices at `coordinates`, float64, (len(coordinates), size).
+
+    `width` is one for all slices, or one for each.
+    """
+    return sum(w * basis_matrix(coordinates + o * width, size, order) for o, w in zip(*slice_taps(profile, 1.0)))
 
 
 def spline_through_profile(size: int, profile: SliceProfile, width: float) -> np.ndarray:
@@ -71,6 +78,24 @@ def spline_through_profile(size: int, profile: SliceProfile, width: float) -> np
     if profile.kind == "none":
         return cubic_prefilter(size)
     return np.linalg.inv(averaged_basis(np.arange(size, dtype=np.float64), size, profile, width))
+
+
+def samples_through_profile(volume: Volume, profile: SliceProfile, axes: Sequence[int], order: int) -> Volume:
+    """Samples of the spline of `order` 1 or 3 whose averages over the slices, not its values, are those of `volume`.
+
+    Along `axes`. The spline through these samples is sharpened as far as the slices allow, and consistent with them.
+    """
+    data = volume.data
+    for axis in axes if profile.kind != "none" else ():
+        size = volume.shape[axis]
+        if size < 2:
+            continue
+        centres = np.arange(size, dtype=np.float64)
+        width = np.minimum(volume.extent_of_slices(axis), WIDEST_SLICE)
+        averaged = averaged_basis(centres, size, profile, width, order)
+        values = basis_matrix(centres, size, order) @ np.linalg.inv(averaged)
+        data = apply_along(data, values.astype(np.float32), axis)
+    return volume.replace(data=data)
 
 
 def coarse_axes(volume: Volume, grid: Grid) -> tuple[int, ...]:
@@ -104,25 +129,26 @@ def observe(field: Volume, source: Volume, profile: SliceProfile, axes: Sequence
     sampler = Sampler(field, 3)
     if profile.kind == "none":
         axes = ()
-    extents = source.extent_of_slices()
+    extents = [float(source.extent_of_slices(axis).mean()) for axis in range(3)]
     if source.slice_positions is None:
-        return _observe_even(sampler, Grid(source.shape, source.affine), profile, axes, float(extents.mean()))
-    steps = np.gradient(source.slice_positions)
+        return _observe_even(sampler, Grid(source.shape, source.affine), profile, axes, extents)
+    widths = source.extent_of_slices() * np.gradient(source.slice_positions)
     slices = []
     for k in range(source.shape[2]):  # each at its true place, with its own thickness
-        slices.append(_observe_even(sampler, source.slice_grid(k), profile, axes, float(extents[k] * steps[k])))
+        extents[2] = float(widths[k])
+        slices.append(_observe_even(sampler, source.slice_grid(k), profile, axes, extents))
     return np.concatenate(slices, axis=2)
 
 
 def _observe_even(
-    sampler: Sampler, grid: Grid, profile: SliceProfile, axes: Sequence[int], thickness: float
+    sampler: Sampler, grid: Grid, profile: SliceProfile, axes: Sequence[int], extents: Sequence[float]
 ) -> np.ndarray:
-    """As :func:`observe`, for even slices of `thickness` (in units of the grid's step along k)."""
+    """As :func:`observe`, for even voxels whose `extents` are told in units of the grid's steps."""
     affine, shape = grid.affine.copy(), list(grid.shape)
     kernels: dict[int, np.ndarray] = {}
     margins: dict[int, int] = {}
     for axis in axes:
-        kernels[axis] = profile.kernel(1 / SUBSAMPLES / (thickness if axis == 2 else 1.0))
+        kernels[axis] = profile.kernel(1 / SUBSAMPLES / extents[axis])
         margins[axis] = len(kernels[axis]) // 2
         affine[:3, axis] /= SUBSAMPLES
         affine[:3, 3] -= affine[:3, axis] * margins[axis]

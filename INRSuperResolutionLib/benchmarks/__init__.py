@@ -9,16 +9,24 @@ from .arbitrary import benchmark_arbitrary
 from .coordinate import benchmark_coordinate
 from .cycleinr import benchmark_cycleinr
 from .fit import benchmark_fit
+from .inplane import benchmark_inplane
+from .multicontrast import benchmark_multicontrast
 from .nexpr import benchmark_nexpr
+from .profile import benchmark_profile
 from .raster import benchmark_raster
 from .seco import benchmark_seco
+from .single import benchmark_single
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "arbitrary": benchmark_arbitrary,
     "coordinate": benchmark_coordinate,
     "cycleinr": benchmark_cycleinr,
     "fit": benchmark_fit,
+    "inplane": benchmark_inplane,
+    "multicontrast": benchmark_multicontrast,
     "nexpr": benchmark_nexpr,
+    "profile": benchmark_profile,
     "raster": benchmark_raster,
     "seco": benchmark_seco,
+    "single": benchmark_single,
 }

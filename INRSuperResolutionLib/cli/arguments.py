@@ -39,6 +39,12 @@ def add_output(parser: argparse.ArgumentParser, required: bool) -> None:
     grid.add_argument(
         "--spacing", nargs="+", type=float, metavar="MM", help="spacing of the results, one number or three"
     )
+    parser.add_argument(
+        "--common-grid",
+        action=argparse.BooleanOptionalAction,
+        help="all results on one grid, with axes and field of view of the first input, so that they can be stacked "
+        "(default: if the inputs are registered; else each in the frame of its own input)",
+    )
     grid.add_argument("--scale", nargs="+", type=float, metavar="F", help="times as many voxels, one number or three")
 
 

@@ -8,11 +8,18 @@ from pathlib import Path
 from ..errors import InputError
 from .arguments import Commands, add_debug
 
+# as in BENCHMARKS, which is imported when one of them runs: it takes seconds
+NAMES = (
+    "arbitrary", "coordinate", "cycleinr", "fit", "inplane", "multicontrast", "nexpr", "profile", "raster", "seco", "single",
+)  # fmt: skip
+
 
 def add(commands: Commands) -> None:
     """The command and its arguments."""
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument("name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, raster or seco")
+    benchmark.add_argument(
+        "name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, profile, raster or seco"
+    )
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
@@ -23,13 +30,13 @@ def add(commands: Commands) -> None:
         "--methods",
         nargs="+",
         metavar="METHOD",
-        help="fit: networks of the paper to measure (default: multicontrast); seco, cycleinr: methods (default: all)",
+        help="fit: networks of the paper to measure (default: multicontrast); others: methods (default: all)",
     )
     benchmark.add_argument(
         "--tables",
         nargs="+",
         metavar="TABLE",
-        help="of coordinate, cycleinr, nexpr, seco: the tables to make (default: all)",
+        help="the tables to make (default: all)",
     )
     benchmark.add_argument(
         "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, MissingError
-from ..jobs.job import PROFILE_CHOICES
+from ..jobs.job import PROFILES
 from .arguments import Commands, add_debug
 
 
@@ -22,7 +22,10 @@ def add(commands: Commands) -> None:
     evaluate.add_argument("--mask", metavar="M", help="voxels that count (default: the foreground of the reference)")
     evaluate.add_argument("--lowres", metavar="L", help="the input: also prints the consistency with it")
     evaluate.add_argument(
-        "--slice-profile", choices=PROFILE_CHOICES[1:], default="none", help="of the input (default: %(default)s)"
+        "--slice-profile", choices=PROFILES, default="none", help="of the input (default: %(default)s)"
+    )
+    evaluate.add_argument(
+        "--slice-thickness", type=float, metavar="MM", help="of the input, where its header does not tell"
     )
     evaluate.add_argument(
         "--contrast",
@@ -56,6 +59,7 @@ def add(commands: Commands) -> None:
 def run_evaluate(options: argparse.Namespace) -> None:
     """``inrsr evaluate``."""
     from ..acquisition.forward_model import SliceProfile
+    from ..acquisition.slice_axis import slice_axis
     from ..evaluation.metrics import compare, consistency, mutual_information_error
     from ..image.files import read
     from ..image.intensity import foreground
@@ -73,7 +77,10 @@ def run_evaluate(options: argparse.Namespace) -> None:
         raise InputError("the mask is empty on the grid of the reference", "Give another mask")
     figures: dict[str, Any] = dict(compare(result.data, reference.data, mask))
     if options.lowres:
-        figures["consistency_db"] = consistency(result, read(options.lowres), SliceProfile(options.slice_profile))
+        low = read(options.lowres)
+        if options.slice_thickness is not None:
+            low = low.replace(slice_axis=slice_axis(low), slice_thickness=options.slice_thickness)
+        figures["consistency_db"] = consistency(result, low, SliceProfile(options.slice_profile))
     if options.contrast:
         others = [same_grid(p).data for p in options.contrast]
         figures["mutual_information_error"] = mutual_information_error(

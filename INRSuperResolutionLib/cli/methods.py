@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 
+from ..auto import AUTO
 from ..methods import METHODS
 from .arguments import Commands
 
@@ -35,5 +36,8 @@ def list_methods(options: argparse.Namespace) -> None:
         print(json.dumps(entries, indent=1))
         return
     width = max(map(len, METHODS))
+    print(
+        f"{AUTO:{width}}  The one that suits the scans: chosen from how they lie, and from what each brings back of them."
+    )
     for name, m in METHODS.items():
         print(f"{name:{width}}  {m.title}. {m.when}")

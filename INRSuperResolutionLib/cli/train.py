@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..device import DEVICES, can_fork, resolve_device, usable_cores
 from ..errors import InputError
 from ..methods.base import changed
 from ..methods.cycleinr.settings import VolumetricArchitecture
+from ..methods.multicontrast.settings import SELF_SUPERVISED, GuidedArchitecture
 from ..methods.pretrained.networks import ARCHITECTURES
 from ..progress import Event, Progress
 from .arguments import Commands, add_debug, changes_of
@@ -26,7 +28,7 @@ MOST_WORKERS = 8
 def add(commands: Commands) -> None:
     """The command and its arguments."""
     parser = commands.add_parser("train", help="train the weights of a method that needs them")
-    parser.add_argument("method", metavar="METHOD", help=", ".join(ARCHITECTURES))
+    parser.add_argument("method", metavar="METHOD", help=", ".join((*ARCHITECTURES, SELF_SUPERVISED)))
     parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from; never what is tested on")
     parser.add_argument("--output", required=True, metavar="WEIGHTS.safetensors")
     end = parser.add_mutually_exclusive_group()
@@ -56,9 +58,10 @@ def add(commands: Commands) -> None:
 
 def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     """Check the arguments, train, and say what came out."""
-    if options.method not in ARCHITECTURES:
-        raise InputError(f"method {options.method!r} is not trained ahead", f"Give one of {', '.join(ARCHITECTURES)}")
-    presets = ARCHITECTURES[options.method]
+    if options.method not in (*ARCHITECTURES, SELF_SUPERVISED):
+        known = ", ".join((*ARCHITECTURES, SELF_SUPERVISED))
+        raise InputError(f"method {options.method!r} is not trained ahead", f"Give one of {known}")
+    presets: Mapping[str, Any] = ARCHITECTURES.get(options.method, {"fast": GuidedArchitecture()})
     if options.preset not in presets:
         raise InputError(f"preset {options.preset!r} is not known", f"Give one of {', '.join(presets)}")
     output = Path(options.output)
@@ -76,6 +79,9 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     if both:
         raise InputError(f"{both.pop()} is trained and validated on", "Keep them apart")
 
+    if options.method == SELF_SUPERVISED:
+        run_train_guided(options, changes, output)
+        return
     device = resolve_device(options.device)
     import torch
 
@@ -122,6 +128,36 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     told = training.run()
     if training.team.rank == 0:
         print(json.dumps({k: told[k] for k in ("method", "step", "seconds", "parameters", "last")}))
+
+
+def run_train_guided(options: argparse.Namespace, changes: dict[str, str], output: Path) -> None:
+    """The training of ``self-supervised``: a small network, on the CPU, without checkpoints."""
+    for name in ("resume", "validate"):
+        if getattr(options, name):
+            raise InputError(f"--{name} is not there for {options.method}", "Leave it out: it trains within an hour")
+    import torch
+
+    from ..training.guided import GuidedTraining, train_guided
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    parts: list[Any] = [GuidedArchitecture(), GuidedTraining()]
+    for name, value in changes.items():
+        holder = 0 if name in {f.name for f in dataclasses.fields(parts[0])} else 1
+        parts[holder] = changed(parts[holder], {name: value}, options.method)
+    told = train_guided(
+        options.volumes,
+        output,
+        minutes=options.minutes,
+        steps=options.steps,
+        architecture=parts[0],
+        settings=parts[1],
+        start=options.start,
+        seed=options.seed,
+        half=options.half,
+        progress=Progress(None if options.quiet else Lines()),
+    )
+    print(json.dumps(told))
 
 
 def usual_workers(device: str) -> int:

@@ -42,9 +42,28 @@ def add(commands: Commands) -> None:
         "--slice-profile",
         choices=PROFILE_CHOICES,
         default="auto",
-        help="how a slice averages the patient (default: %(default)s)",
+        help="how a slice averages the patient: not at all (none), evenly (boxcar), most in its middle (gaussian), as the "
+        "image itself shows (estimate), or as header and spacing say (auto; plain interpolation and preset paper: none)",
     )
-    upscale.add_argument("--register", action="store_true", help="register the inputs rigidly to the first one")
+    upscale.add_argument(
+        "--slice-thickness",
+        nargs="+",
+        type=float,
+        metavar="MM",
+        help="thickness of the slices, one for all inputs or one for each (default: the header's, else their distance); "
+        "below the distance with a gap, above it where slices overlap",
+    )
+    upscale.add_argument(
+        "--register",
+        action="store_true",
+        help="register the inputs rigidly to the first one; the results then share its field of view",
+    )
+    upscale.add_argument(
+        "--transforms",
+        metavar="FOLDER",
+        help="write the transforms that were found, as ITK .tfm: they take points of the first input to points of each other "
+        "one (LPS mm), as for resampling; in 3D Slicer they move an input onto the first one",
+    )
     upscale.add_argument("--seed", type=int, default=0)
     upscale.add_argument(
         "--max-seconds",
@@ -84,7 +103,10 @@ def run_upscale(options: argparse.Namespace) -> None:
         labels=options.labels,
         mask=options.mask,
         slice_profile=options.slice_profile,
+        slice_thickness=options.slice_thickness,
         register=options.register,
+        common_grid=options.common_grid,
+        transforms=options.transforms,
         device=options.device,
         threads=options.threads,
         seed=options.seed,
@@ -106,6 +128,7 @@ def run_sample(options: argparse.Namespace) -> None:
         like=options.like,
         spacing=options.spacing,
         scale=options.scale,
+        common_grid=options.common_grid,
         device=options.device,
         threads=options.threads,
         report=options.report,
@@ -127,6 +150,10 @@ def run_with_progress(job: Job, style: str, skip_existing: bool = False) -> None
     show: Callable[[Event], None] = Bar() if style == "bar" else show_warning
     report = run_in_worker(job, show)
     if style == "bar":
+        from ..acquisition.slice_profile import describe_slices
+
+        for given, taken in zip(report["inputs"], report["slices"] or []):
+            print(f"{given['path']}: {describe_slices(taken)}", file=sys.stderr)
         for output, agreement in zip(report["outputs"], report["consistency_db"] or [None] * len(report["outputs"])):
             told = "" if agreement is None else f", agrees with its input to {agreement:.1f} dB"
             tell(f"{output['path']}: {' × '.join(map(str, output['shape']))} voxels{told}")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..acquisition.forward_model import SliceProfile
+from ..image.grid import Grid
+from ..image.interpolate import axis_map
 from ..image.volume import Volume
 from ..progress import Progress
 from .metrics import consistency, kspace_consistency
@@ -21,9 +23,16 @@ def agreements(
     """How well each result agrees with its input (dB), degraded as the provenance `made` tells; warns of low figures."""
     figures: list[float | None] = []
     for n, (volume, result) in enumerate(zip(volumes, results)):
+        taken = made["slices"][n]
+        thickness = taken["slice_thickness"]
+        volume = volume.replace(
+            slice_axis=taken["axis"], slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness
+        )
         if made["registered_affines"]:
             volume = volume.replace(affine=np.array(made["registered_affines"][n]))
-        if "kspace_inputs" in made and made["kspace_inputs"][n]:
+        # k-space of the input's plane is seen in results along its axes only
+        aligned = axis_map(Grid(result.shape, result.affine), volume.affine) is not None
+        if aligned and "kspace_inputs" in made and made["kspace_inputs"][n]:
             figure = kspace_consistency(result, volume)
         else:
             figure = consistency(result, volume, SliceProfile(made["slice_profile"][n]))

@@ -15,6 +15,7 @@ from skimage.metrics import structural_similarity
 
 from ..acquisition.degrade import degrade
 from ..acquisition.forward_model import SliceProfile, coarse_axes, observe
+from ..acquisition.slice_axis import slice_axis
 from ..image.grid import Grid
 from ..image.intensity import foreground, robust_range, without_signal
 from ..image.interpolate import axis_map, index_coordinates, resample
@@ -121,7 +122,7 @@ def kspace_consistency(result: Volume, source: Volume) -> float | None:
     what its magnitude folds counts as a difference. Across the slices it is sampled as it is. None also where
     the result is no finer than the input: then its samples do not tell what lies between them.
     """
-    from ..methods.plain.zero_filling import ZeroFilling, slice_axis
+    from ..methods.plain.zero_filling import ZeroFilling
 
     grid = Grid(result.shape, result.affine)
     use = foreground(source.data) & _covered(grid, source)

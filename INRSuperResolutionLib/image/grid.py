@@ -18,6 +18,8 @@ from ..errors import InputError
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
+# a volume whose slices are this much further apart than its pixels was acquired slice by slice
+THICK_RATIO = 1.5
 
 
 def as_triple(values: float | Sequence[float], what: str) -> Triple:

@@ -181,5 +181,9 @@ class Sampler:
 def resample(volume: Volume, grid: Grid, order: int = 3) -> Volume:
     """`volume` sampled at the centres of `grid` by a B-spline of `order` 0, 1 or 3."""
     return volume.replace(
-        data=Sampler(volume, order)(grid), affine=grid.affine, slice_positions=None, slice_thickness=None
+        data=Sampler(volume, order)(grid),
+        affine=grid.affine,
+        slice_positions=None,
+        slice_thickness=None,
+        slice_axis=None,
     )

@@ -26,6 +26,22 @@ def write_itk(volume: Volume, path: Path, dtype: np.dtype) -> None:
     sitk.ReadImage(str(path))  # ITK does not always tell of a full disk
 
 
+def write_rigid(motion: np.ndarray, path: Path) -> None:
+    """Write a motion (RAS mm, 4 × 4) as an ITK transform file.
+
+    The file holds what ITK resamples with: it takes a point of the fixed image to the same anatomy in the moving one,
+    in LPS. In 3D Slicer, the moving image under this transform lies on the fixed one.
+    """
+    lps = RAS_FROM_LPS @ motion @ RAS_FROM_LPS
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(lps[:3, :3].ravel().tolist())
+    transform.SetTranslation(lps[:3, 3].tolist())
+    try:
+        sitk.WriteTransform(transform, str(path))
+    except RuntimeError as error:
+        raise InputError(f"cannot write {path}", "Check that the folder can be written to") from error
+
+
 def to_sitk(volume: Volume, dtype: np.dtype | type = np.float32) -> sitk.Image:
     """The volume as a SimpleITK image (LPS); uneven slice positions cannot be told and raise InputError."""
     if volume.slice_positions is not None:

@@ -37,13 +37,16 @@ class Volume:
         the third column of `affine`, in units of it (so `arange` would be the even case); strictly
         increasing. None for evenly spaced slices.
     slice_thickness
-        Thickness of the slices of axis k in mm, one number or one for each slice, if the file tells.
+        Thickness of the slices in mm, one number or one for each slice, if the file or the user tells.
         Else None, and a slice is taken to reach half-way to its neighbours.
     dtype
         The type of the file's values; the results of this volume are written in it when its grey
         levels are fine enough (see :func:`files.output_dtype`).
     name
         What to call it in messages.
+    slice_axis
+        The axis across the slices, where it is known; None where it must be seen from the spacing. A slice
+        thickness belongs to this axis; to k where it is None.
     """
 
     data: np.ndarray
@@ -52,6 +55,7 @@ class Volume:
     slice_thickness: float | np.ndarray | None = None
     dtype: np.dtype = np.dtype(np.float32)
     name: str = "volume"
+    slice_axis: int | None = None
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data, dtype=np.float32)
@@ -95,9 +99,12 @@ class Volume:
 
     @property
     def thick_axis(self) -> int:
-        """The axis across the slices: the coarsest one; k when all are alike (to 1 %)."""
+        """The coarsest axis; among those alike (to 1 %), the one across the slices, if it is known, else k."""
         spacing = np.array(self.spacing)
-        return 2 if spacing[2] >= 0.99 * spacing.max() else int(np.argmax(spacing))
+        for axis in (self.slice_axis, 2):
+            if axis is not None and spacing[axis] >= 0.99 * spacing.max():
+                return axis
+        return int(np.argmax(spacing))
 
     def replace(self, **changes: object) -> Volume:
         """A copy with some fields changed."""
@@ -115,17 +122,19 @@ class Volume:
         inner = np.where(k < z[0], (k - z[0]) / (z[1] - z[0]), inner)
         return np.where(k > z[-1], n - 1 + (k - z[-1]) / (z[-1] - z[-2]), inner)
 
-    def extent_of_slices(self) -> np.ndarray:
-        """Width of each slice of axis k in units of the fractional slice number, float64, shape (k,).
+    def extent_of_slices(self, axis: int = 2) -> np.ndarray:
+        """Width of each slice along `axis` in units of the fractional slice number, float64, as many as there are.
 
-        1 for slices that just touch; below 1 with a gap, above 1 when they overlap.
+        1 for slices that just touch; below 1 with a gap, above 1 when they overlap. 1 along axes that lie in the
+        plane of the slices.
         """
-        n = self.shape[2]
-        if self.slice_thickness is None:
+        n = self.shape[axis]
+        if self.slice_thickness is None or axis != (2 if self.slice_axis is None else self.slice_axis):
             return np.ones(n)
         # the thickness is measured across the slice; with a tilted gantry the step along k is longer
-        normal = np.cross(self.affine[:3, 0], self.affine[:3, 1])
-        across = abs(float(self.affine[:3, 2] @ normal)) / float(np.linalg.norm(normal))
-        positions = np.arange(n, dtype=np.float64) if self.slice_positions is None else self.slice_positions
+        normal = np.cross(self.affine[:3, (axis + 1) % 3], self.affine[:3, (axis + 2) % 3])
+        across = abs(float(self.affine[:3, axis] @ normal)) / float(np.linalg.norm(normal))
+        uneven = axis == 2 and self.slice_positions is not None
+        positions = np.asarray(self.slice_positions) if uneven else np.arange(n, dtype=np.float64)
         step = np.gradient(positions) * across if n > 1 else np.full(n, across)
         return np.broadcast_to(np.asarray(self.slice_thickness, dtype=np.float64), (n,)) / step

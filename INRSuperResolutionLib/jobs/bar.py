@@ -18,20 +18,21 @@ def show_warning(event: Event) -> None:
 
 
 class Bar:
-    """A progress bar on a terminal; a line every few seconds elsewhere."""
+    """A progress bar of the whole run on a terminal; a line every few seconds elsewhere."""
 
     SECONDS_BETWEEN_LINES = 10.0
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
         self._last_line = time.perf_counter()
+        self._of_run = 0.0
 
     def __call__(self, event: Event) -> None:
         if event["event"] == "progress":
-            fraction = float(event["fraction"])  # type: ignore[arg-type]
+            self._of_run = float(event.get("of_run", self._of_run))  # type: ignore[arg-type]
             left = event.get("seconds_left")
-            filled = round(fraction * BAR_WIDTH)
-            text = f"{event['stage']:8} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%}"
+            filled = round(self._of_run * BAR_WIDTH)
+            text = f"{event['stage']:8} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {self._of_run:4.0%}"
             text += f"  {duration(float(left))} left" if left is not None else ""  # type: ignore[arg-type]
             if self._is_terminal:
                 tell(f"\r\033[K{text}", end="")
@@ -41,6 +42,10 @@ class Bar:
             return
         if self._is_terminal:
             tell("\r\033[K", end="")
+        if event["event"] == "estimate":
+            seconds, memory = event["seconds"], float(event["memory_bytes"])  # type: ignore[arg-type]
+            needed = "" if seconds is None else f"{duration(float(seconds))}, "  # type: ignore[arg-type]
+            tell(f"inrsr: about {needed}{memory / 2**30:.1f} GB")
         show_warning(event)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..auto import AUTO
 from ..errors import InputError, OutOfMemory
 from ..fitting import check_takes_labels
 from ..image.files import check_writable_format
 from ..image.grid import Grid
 from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
 from ..methods import get_method
-from .estimate import estimate
 from .job import Job
 
 # of what is foreseen of a method, which may be too much
@@ -30,31 +30,34 @@ def check_job(job: Job) -> None:
         if len(job.inputs) != 1:
             raise InputError(f"{len(job.inputs)} representations", "Sample one at a time")
         return
-    method = get_method(job.method)
+    if job.method == AUTO and job.settings:
+        raise InputError(
+            f"{', '.join(job.settings)} cannot be set while the method is chosen by itself", "Name a method"
+        )
+    # which method it will be is known once the inputs are read
+    name = job.method if job.method != AUTO else "seco" if job.is_guided else "cubic"
+    method = get_method(name)
     method.check_inputs(len(job.inputs))
     settings = method.settings(job.preset, job.settings)
-    if job.labels or job.labels_output or job.probabilities_output:
-        check_takes_labels(job.method)
+    if job.is_guided:
+        check_takes_labels(name)
     if (job.labels_output or job.probabilities_output) and not settings.semantics:
         raise InputError("without semantics there is no segmentation to write", "Leave out --set semantics=false")
 
 
-def check_memory(grids: Sequence[Grid], job: Job | None = None, inputs: Sequence[Grid] = ()) -> None:
+def check_memory(grids: Sequence[Grid], method: str = "", foreseen: int = 0) -> None:
     """Raise OutOfMemory if results of this size cannot fit the memory that is free.
 
     Parameters
     ----------
-    job, inputs
-        If they are given, what the job's method needs for inputs on these grids counts as well.
+    method, foreseen
+        The method, and the bytes that :func:`estimate.estimate` foresees for it.
     """
-    needed = BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids)
-    if job is not None and job.method:
-        settings = get_method(job.method).settings(job.preset, job.settings)
-        needed = max(needed, int(SURE_PART * estimate(job.method, settings, inputs, grids).memory_bytes))
+    needed = max(BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids), int(SURE_PART * foreseen))
     free = available_memory()
     if free is not None and needed > free:
         shape = " × ".join(f"{n:.3g}" if n > MANY_VOXELS else str(n) for n in grids[0].shape)
-        with_method = f" with {job.method}" if job is not None and job.method else ""
+        with_method = f" with {method}" if method else ""
         told = f"{needed / 2**30:.1f}" if needed < MANY_VOXELS * 2**30 else f"{needed / 2**30:.1g}"
         raise OutOfMemory(
             f"a result of {shape} voxels{with_method} needs about {told} GB, {free / 2**30:.1f} GB are free",

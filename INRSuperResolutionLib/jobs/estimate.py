@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..device import usable_cores
 from ..image.grid import Grid
 from ..memory import BYTES_PER_RESULT_VOXEL
 from ..methods import METHODS
+from ..methods.combined import CombinedSettings
 from ..methods.coordinate.settings import CoordinateSettings
 from ..methods.cycleinr.settings import CycleINRSettings
 from ..methods.multicontrast.settings import GuidedSettings, InrSettings
@@ -21,6 +22,7 @@ BASE_BYTES = {True: 700 << 20, False: 250 << 20}
 # start of the worker with and without torch, seconds
 START_SECONDS = {True: 4.0, False: 2.0}
 SECONDS_PER_RESULT_VOXEL = 1e-7
+SECONDS_PER_WRITTEN_VOXEL = 1e-7
 # backward costs twice the forward pass
 PASSES = 3
 # reached by the guided network with float32 on two cores of a server of 2023; more than 8 cores help little
@@ -39,12 +41,19 @@ DECODING = 8e5
 ENCODING_BLOCK = 1.6e6
 DECODING_BLOCK = 1e5
 VOLUMETRIC_SPEED = 5
+# weights that are compared where they are chosen, voxels of the image on which each is tried, and heights of each slice
+# at which the result is averaged
+CANDIDATES = 5
+CHECKED_VOXELS = 5e5
+TAPS = 4
 VOLUMETRIC_BYTES = 900 << 20
 # codes that are kept for each voxel of the input, at most all together
 BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "edsr": 8}
 MOST_CODE_BYTES = 3 << 28
 # part of the voxels that the foreground usually covers
 FOREGROUND = 0.4
+# voxels of the box around the foreground, for each in it
+GUIDED_BOX = 1.8
 
 
 @dataclass(frozen=True)
@@ -55,10 +64,13 @@ class Estimate:
     ----------
     seconds
         None where nothing is known about the method yet.
+    stages
+        Seconds of its stages, by their names in :data:`progress.SHARES`; only those that are known.
     """
 
     seconds: float | None
     memory_bytes: int
+    stages: Mapping[str, float] = field(default_factory=dict)
 
 
 def estimate(
@@ -68,56 +80,96 @@ def estimate(
     outputs: Sequence[Grid],
     on_gpu: bool = False,
     max_seconds: float | None = None,
+    threads: int | None = None,
+    foreground: float = FOREGROUND,
 ) -> Estimate:
-    """Foresee a run from its settings and the sizes of its inputs and outputs; a guess within a factor of about 2."""
+    """Foresee a run from its settings and the sizes of its inputs and outputs; a guess within a factor of about 2.
+
+    Parameters
+    ----------
+    threads
+        CPU threads that it may use; None for all cores.
+    foreground
+        Part of the input's voxels in which there is something, if it is known.
+    """
+    if isinstance(settings, CombinedSettings):
+        parts = [
+            estimate(name, own, inputs, outputs, on_gpu, max_seconds, threads, foreground)
+            for name, own in settings.of_members(judged=len(inputs) == 1).items()
+        ]
+        return together(parts, sum(g.size for g in outputs))
     uses_torch = METHODS[method].needs_torch
     result_voxels = sum(g.size for g in outputs)
     input_voxels = sum(g.size for g in inputs)
     memory = BASE_BYTES[uses_torch] + BYTES_PER_RESULT_VOXEL * result_voxels + BYTES_PER_INPUT_VOXEL * input_voxels
-    seconds: float | None = START_SECONDS[uses_torch] + SECONDS_PER_RESULT_VOXEL * result_voxels
+    write = SECONDS_PER_WRITTEN_VOXEL * result_voxels
+    # splines, and the check against the input
+    fit, sample = 0.0, SECONDS_PER_RESULT_VOXEL * result_voxels
+    limited = True
+    cpu = cpu_flops(threads)
+    speed = GPU_FLOPS if on_gpu else cpu
     if isinstance(settings, InrSettings):
-        speed = GPU_FLOPS if on_gpu else cpu_flops()
         weights = inr_weights(settings, len(inputs))
-        seen = input_voxels * (FOREGROUND + (1 - FOREGROUND) * settings.background_share) * settings.epochs
-        fit = 2 * weights * PASSES * seen / speed
-        sample = 2 * weights * max(g.size for g in outputs) / speed
-        seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
+        seen = input_voxels * (foreground + (1 - foreground) * settings.background_share) * settings.epochs
+        fit += 2 * weights * PASSES * seen / speed
+        sample += 2 * weights * max(g.size for g in outputs) / speed
         memory += 4 * 4 * weights
     elif isinstance(settings, GuidedSettings):
-        speed = GPU_FLOPS if on_gpu else cpu_flops()
         weights = 9 * settings.depth * settings.width**2
-        fit = 2 * weights * PASSES * settings.steps * settings.crop**2 * len(inputs) / speed
+        crops = settings.steps * getattr(settings, "batch", 1) * len(inputs)
+        fit += 2 * weights * PASSES * crops * settings.crop**2 / speed
         flips = 4 if settings.average_flips else 1
-        sample = 2 * weights * flips * result_voxels / speed
-        seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
+        # once to make the splines agree with the samples, and once to draw the result
+        fit += 2 * weights * flips * min(1.0, GUIDED_BOX * foreground) * result_voxels / speed
+        sample += 2 * weights * flips * min(1.0, GUIDED_BOX * foreground) * result_voxels / speed
         memory += BYTES_PER_INPUT_VOXEL * result_voxels
     elif isinstance(settings, FieldSettings):
         # a single slice is fitted on one core
-        speed = GPU_FLOPS if on_gpu else FIELD_SPEED * (cpu_flops() if min(inputs[0].shape) > 1 else FLOPS_PER_CORE)
+        if not on_gpu:
+            speed = FIELD_SPEED * (cpu if min(inputs[0].shape) > 1 else FLOPS_PER_CORE)
         weights = field_weights(settings)
         whole = settings.dimensions == "volume" or (settings.dimensions == "auto" and min(inputs[0].shape) > 1)
-        seen = FOREGROUND * input_voxels * (settings.volume_epochs if whole else settings.epochs)
+        seen = foreground * input_voxels * (settings.volume_epochs if whole else settings.epochs)
         if whole and settings.volume_batch:
             seen = min(seen, settings.volume_steps * settings.volume_batch)
-        fit = 2 * weights * PASSES * seen * PARTS_OF_VOXEL / speed
-        sample = 2 * weights * FOREGROUND * result_voxels / speed
-        seconds += (min(fit, max_seconds) if max_seconds else fit) + sample  # type: ignore[operator]
+        fit += 2 * weights * PASSES * seen * PARTS_OF_VOXEL / speed
+        sample += 2 * weights * foreground * result_voxels / speed
         memory += BYTES_PER_INPUT_VOXEL * input_voxels
     elif isinstance(settings, (NExpRSettings, CoordinateSettings)):
-        speed = GPU_FLOPS if on_gpu else cpu_flops()
+        limited = False
         averaged = 8 if isinstance(settings, NExpRSettings) and settings.average_flips else 1
-        decoded = 2 * DECODING * result_voxels if method in ("coordinate", "liif") else 0.0
-        seconds += (2 * ENCODING * averaged * input_voxels + decoded) / speed  # type: ignore[operator]
+        fit += 2 * ENCODING * averaged * input_voxels / speed
+        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif") else 0.0) / speed
         memory += min(BYTES_PER_CODE[method] * input_voxels, MOST_CODE_BYTES)
     elif isinstance(settings, CycleINRSettings):
-        speed = GPU_FLOPS if on_gpu else VOLUMETRIC_SPEED * cpu_flops()
-        seconds += 2 * settings.mirrored * (ENCODING_BLOCK * input_voxels + DECODING_BLOCK * result_voxels) / speed  # type: ignore[operator]
+        limited = False
+        if not on_gpu:
+            speed = VOLUMETRIC_SPEED * cpu
+        compared = CANDIDATES * len(inputs) if settings.weights == "auto" else int(settings.check) * len(inputs)
+        encoded = settings.mirrored * ENCODING_BLOCK * input_voxels
+        fit += 2 * ENCODING_BLOCK * CHECKED_VOXELS * compared / speed
+        # the spline is made to agree with the slices at a few heights of each
+        fit += 2 * (encoded + settings.mirrored * DECODING_BLOCK * TAPS * input_voxels) / speed
+        sample += 2 * (encoded + settings.mirrored * DECODING_BLOCK * result_voxels) / speed
         memory += VOLUMETRIC_BYTES
     elif uses_torch:
-        seconds = None
-    if seconds is not None and getattr(settings, "weights", None) == "self":
-        seconds += min(settings.train_seconds, max_seconds or settings.train_seconds)
-    return Estimate(seconds, memory)
+        return Estimate(None, memory, {"write": write})
+    if limited and max_seconds:
+        fit = min(fit, max_seconds)
+    if getattr(settings, "weights", None) == "self":
+        fit += min(settings.train_seconds, max_seconds or settings.train_seconds)
+    stages = {"fit": fit, "sample": sample, "write": write}
+    return Estimate(START_SECONDS[uses_torch] + sum(stages.values()), memory, stages)
+
+
+def together(parts: Sequence[Estimate], result_voxels: int) -> Estimate:
+    """Several runs in one process: stages add up, but for the start and the writing; results are held twice."""
+    stages = {
+        **{name: sum(p.stages.get(name, 0.0) for p in parts) for name in ("fit", "sample")},
+        "write": SECONDS_PER_WRITTEN_VOXEL * result_voxels,
+    }
+    memory = max(p.memory_bytes for p in parts) + BYTES_PER_RESULT_VOXEL * result_voxels
+    return Estimate(START_SECONDS[True] + sum(stages.values()), memory, stages)
 
 
 def inr_weights(settings: InrSettings, contrasts: int) -> int:
@@ -133,6 +185,7 @@ def field_weights(settings: FieldSettings) -> int:
     return hidden * width**2
 
 
-def cpu_flops() -> float:
+def cpu_flops(threads: int | None = None) -> float:
     """What the networks reach on the cores of this machine; a measurement would say little while it is busy."""
-    return FLOPS_PER_CORE * min(usable_cores(), MOST_CORES)
+    cores = usable_cores() if threads is None else min(threads, usable_cores())
+    return FLOPS_PER_CORE * min(cores, MOST_CORES)

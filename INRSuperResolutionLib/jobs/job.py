@@ -19,7 +19,8 @@ from .paths import check_nothing_overwritten, check_path
 SCHEMA = "inrsr-job/1"
 RUN_ID = r"[A-Za-z0-9_-]{0,64}"
 SMALLEST, LARGEST = 1e-4, 1e4
-PROFILE_CHOICES = ("auto", "none", "boxcar", "gaussian")
+PROFILES = ("none", "boxcar", "gaussian")
+PROFILE_CHOICES = ("auto", *PROFILES, "estimate")
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,15 @@ class Job:
     mask: str | None = None
     """A volume; the fit uses voxels where it is above 0."""
     slice_profile: str = "auto"
-    """``auto``, ``none``, ``boxcar`` or ``gaussian``."""
+    """``auto``, ``none``, ``boxcar``, ``gaussian`` or ``estimate``."""
+    slice_thickness: list[float] | None = None
+    """Thickness of the slices in mm, one for all inputs or one for each; None for the header's, else their distance."""
     register: bool = False
     """Whether to register the inputs rigidly to the first one."""
+    common_grid: bool | None = None
+    """Whether all results lie on one grid, in the frame and field of view of the first input; None: if they are registered."""
+    transforms: str | None = None
+    """An existing folder for the transforms that the registration finds; see :meth:`transform_files`."""
     device: str = "auto"
     threads: int | None = None
     """CPU threads; None for all cores that the process may use."""
@@ -96,12 +103,28 @@ class Job:
         check_nothing_overwritten(self.results(), self.sources())
         if sum(v is not None for v in (self.like, self.spacing, self.scale)) > 1:
             raise InputError("more than one of like, spacing and scale is given", "Keep one")
+        if self.transforms is not None and not (self.register and len(self.inputs) > 1):
+            raise InputError("there are no transforms to write", "Give --register and more than one input")
         if self.device not in DEVICES:
             raise InputError(f"device {self.device!r} is not known", f"Give one of {', '.join(DEVICES)}")
         if self.slice_profile not in PROFILE_CHOICES:
             raise InputError(
                 f"slice profile {self.slice_profile!r} is not known", f"Give one of {', '.join(PROFILE_CHOICES)}"
             )
+        if self.slice_thickness is not None:
+            thickness = self.slice_thickness
+            told = " ".join(f"{v:g}" for v in thickness)
+            if len(thickness) not in (1, len(self.inputs)):
+                raise InputError(
+                    f"{len(thickness)} slice thicknesses for {len(self.inputs)} inputs",
+                    "Give one for all, or one for each",
+                )
+            if not all(math.isfinite(v) and v > 0 for v in thickness):
+                raise InputError(f"slice thickness {told} is not valid", "Give positive millimetres")
+            if self.slice_profile == "none":
+                raise InputError(
+                    "point samples have no slice thickness", "Leave out the thickness, or the profile none"
+                )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"{self.threads} threads cannot work", "Give at least 1")
         if not 0 <= self.seed < LARGEST_SEED:
@@ -116,7 +139,15 @@ class Job:
     def results(self) -> list[str]:
         """All files that the run will write."""
         others = (self.labels_output, self.probabilities_output, self.representation, self.report)
-        return [*self.outputs, *(p for p in others if p)]
+        return [*self.outputs, *(p for p in others if p), *self.transform_files()]
+
+    def transform_files(self) -> list[str]:
+        """The files of the transforms: ``NUMBER-NAME-to-FIRST.tfm`` for each input but the first one."""
+        if self.transforms is None:
+            return []
+        names = [Path(p).name.split(".")[0] for p in self.inputs]
+        folder = Path(self.transforms)
+        return [str(folder / f"{n}-{name}-to-{names[0]}.tfm") for n, name in enumerate(names[1:], 2)]
 
     def sources(self) -> list[str]:
         """All files and folders that the run will read; weights only where they are given as a file."""
@@ -127,6 +158,11 @@ class Job:
     def label_files(self) -> list[str]:
         """The files of the segmentation; none for ``auto``."""
         return [] if self.labels in (None, ["auto"]) else list(self.labels or [])
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether a segmentation is given, or wanted."""
+        return bool(self.labels or self.labels_output or self.probabilities_output)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, with the schema's name."""

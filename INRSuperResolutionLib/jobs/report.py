@@ -37,6 +37,7 @@ def describe(
     made = representation.provenance
     return {
         "method": made["method"],
+        "choice": made.get("choice"),
         "preset": made["preset"],
         "version": __version__,
         "seed": made["seed"],
@@ -47,6 +48,7 @@ def describe(
         "stopped_by": made["stopped_by"],
         "settings": made["settings"],
         "slice_profile": made["slice_profile"],
+        "slices": made.get("slices"),
         "registered_affines": made["registered_affines"],
         "seconds": {},
         "peak_memory_mb": None,

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ..device import resolve_device
 from ..errors import InputError, InrsrError, tells_of_memory
 from ..evaluation.agreement import agreements
-from ..fitting import fit
+from ..fitting import fit, resolve_method
 from ..image.files import read, write, write_probabilities
 from ..image.grid import Grid
+from ..image.intensity import foreground
+from ..image.itk import write_rigid
 from ..image.volume import Volume
 from ..memory import return_freed
 from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
 from .checks import check_job, check_memory
-from .estimate import estimate
+from .estimate import SECONDS_PER_WRITTEN_VOXEL, Estimate, estimate
 from .grids import output_grids
 from .job import Job
 from .report import describe, describe_inputs, write_report
@@ -28,8 +30,6 @@ from .staging import Staging
 
 # of the time limit, which the fit gets in any case
 LEAST_PART = 0.2
-# so that what is foreseen is all but the fit
-NO_TIME = 1e-9
 
 
 @dataclass
@@ -53,7 +53,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     like = read(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
-    found = open_saved(job, like) if job.task == "sample" else fit_inputs(job, like, progress, started)
+    found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress, started)
     sample(found, job, like, progress)
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
     inputs = describe_inputs(job, found.volumes)
@@ -70,10 +70,11 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     return report
 
 
-def open_saved(job: Job, like: Volume | None) -> Found:
+def open_saved(job: Job, like: Volume | None, progress: Progress) -> Found:
     """The representation of a file, to be sampled again."""
     representation = load_representation(job.inputs[0])
-    grids = output_grids(job, [c.grid for c in representation.contrasts], like)
+    registered = representation.provenance.get("registered_affines") is not None
+    grids = output_grids(job, [c.grid for c in representation.contrasts], like, registered)
     if len(job.outputs) != len(grids):
         raise InputError(
             f"{len(job.outputs)} outputs for {len(grids)} contrasts",
@@ -81,6 +82,7 @@ def open_saved(job: Job, like: Volume | None) -> Found:
         )
     check_memory(grids)
     try_out(representation, job.inputs[0])
+    progress.expect({"write": SECONDS_PER_WRITTEN_VOXEL * sum(g.size for g in grids)})
     return Found(representation, grids)
 
 
@@ -113,20 +115,24 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress, started: float
     mask = read(job.mask) if job.mask else None
     labels = [read(p) for p in job.label_files()]
     grids = output_grids(job, [v.grid for v in volumes], like)
-    check_memory(grids, job, [v.grid for v in volumes])
+    check_memory(grids)  # before what takes longer
+    foreseen = foresee(job, volumes, grids, progress)
+    check_memory(grids, job.method, foreseen.memory_bytes)
     representation = fit(
         job.method,
         volumes,
         preset=job.preset,
         settings=job.settings,
         mask=mask,
-        labels=labels,
+        labels=labels if job.is_guided else None,
         finest_spacing=min(min(g.spacing) for g in grids),
         slice_profile=job.slice_profile,
+        slice_thickness=job.slice_thickness,
+        grids=grids,
         register=job.register,
         device=job.device,
         seed=job.seed,
-        max_seconds=seconds_for_fit(job, [v.grid for v in volumes], grids, started, progress),
+        max_seconds=seconds_for_fit(job, foreseen, started, progress),
         progress=progress,
     )
     if job.register:  # registration has moved the frames
@@ -134,22 +140,40 @@ def fit_inputs(job: Job, like: Volume | None, progress: Progress, started: float
     return Found(representation, grids, volumes)
 
 
-def seconds_for_fit(
-    job: Job, inputs: Sequence[Grid], outputs: Sequence[Grid], started: float, progress: Progress
-) -> float | None:
+def seconds_for_fit(job: Job, foreseen: Estimate, started: float, progress: Progress) -> float | None:
     """What `max_seconds` leaves for the fit, when reading, sampling and writing are counted; None without it."""
     if job.max_seconds is None:
         return None
-    settings = get_method(job.method).settings(job.preset, job.settings)
-    foreseen = estimate(job.method, settings, inputs, outputs, job.device not in ("auto", "cpu"), NO_TIME)
-    rest = time.perf_counter() - started + (foreseen.seconds or 0.0)
+    rest = time.perf_counter() - started + sum(s for stage, s in foreseen.stages.items() if stage != "fit")
     least = LEAST_PART * job.max_seconds
-    if job.max_seconds - rest < least and get_method(job.method).needs_torch:
+    if job.max_seconds - rest < least and foreseen.stages.get("fit"):
         progress.warning(
             f"all but the fit takes about {rest:.0f} s; the fit gets {least:.0f} s of the {job.max_seconds:g} s,"
             " and the run may take longer"
         )
     return max(job.max_seconds - rest, least)
+
+
+def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> Estimate:
+    """Tell how long the run will take and how much memory it needs."""
+    name, _ = resolve_method(job.method, volumes, grids, job.is_guided)
+    method = get_method(name)
+    on_gpu = method.needs_torch and resolve_device(job.device) != "cpu"
+    few = [v.data[::2, ::2, ::2] for v in volumes]  # tells it as well, and sooner
+    inside = sum(np.count_nonzero(foreground(d)) for d in few) / sum(d.size for d in few)
+    needed = estimate(
+        name,
+        method.settings(job.preset, job.settings),
+        [Grid(v.shape, v.affine) for v in volumes],
+        grids,
+        on_gpu,
+        job.max_seconds,
+        job.threads,
+        inside,
+    )
+    progress.expect(needed.stages)
+    progress.estimate(needed.seconds, needed.memory_bytes)
+    return needed
 
 
 def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> None:
@@ -171,12 +195,15 @@ def sample(found: Found, job: Job, like: Volume | None, progress: Progress) -> N
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:
-    """Write aside what the function itself gives: the representation, labels, probabilities."""
+    """Write aside what the fit itself gives: the representation, transforms, labels, probabilities."""
     representation, grid = found.representation, found.grids[0]
     if job.representation:
         if job.task == "upscale":
             representation.provenance["inputs"] = inputs
         representation.save(staging.path(job.representation))
+    placed = representation.provenance.get("registered_affines")
+    for path, volume, affine in zip(job.transform_files(), found.volumes[1:], (placed or [])[1:]):
+        write_rigid(volume.affine @ np.linalg.inv(affine), staging.path(path))
     if found.probabilities is not None and job.labels_output:
         labels = representation.most_likely(found.probabilities, grid)
         write(labels, staging.path(job.labels_output), labels.dtype)

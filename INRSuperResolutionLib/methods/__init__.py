@@ -6,23 +6,14 @@ Importing this module does not import torch: a method's networks are imported by
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from ..errors import InputError, InrsrError, tells_of_memory
-from ..representation import Contrast, Representation, read_state
-from . import coordinate, cycleinr, multicontrast, nexpr, perimage
+from ..representation import Representation, read_state
+from . import combined, coordinate, cycleinr, multicontrast, nexpr, perimage
 from .base import FitContext, Method
-from .plain.interpolation import InterpolationSettings, SplineRepresentation, fit_spline
-from .plain.zero_filling import ZeroFillingRepresentation, fit_zero_filling
-
-LONGEST_AXIS = 2**31
-# what a report tells of every function
-_REPORTED = (
-    "method", "preset", "seed", "device", "parameters", "steps", "stopped_by", "settings", "slice_profile",
-    "registered_affines",
-)  # fmt: skip
+from .kinds import representation_from
+from .plain.interpolation import InterpolationSettings, fit_spline
+from .plain.zero_filling import fit_zero_filling
 
 _PLAIN = {"fast": InterpolationSettings(), "balanced": InterpolationSettings(), "paper": InterpolationSettings()}
 
@@ -33,6 +24,20 @@ METHODS: dict[str, Method] = {
         multicontrast.fit,
         multicontrast.PRESETS,
         min_inputs=2,
+        max_inputs=None,
+    ),
+    "self-supervised": Method(
+        "Self-supervised, from the scan alone",
+        "One scan with thick slices, or several that are thick in the same direction: their sharp planes teach the rest.",
+        multicontrast.fit_self_supervised,
+        multicontrast.SELF_SUPERVISED_PRESETS,
+        max_inputs=None,
+    ),
+    "combined": Method(
+        "Self-supervised and CycleINR, averaged",
+        "One scan with thick slices: what was trained ahead and what the scan itself teaches, averaged.",
+        combined.fit,
+        combined.PRESETS,
         max_inputs=None,
     ),
     "seco": Method(
@@ -114,7 +119,6 @@ METHODS: dict[str, Method] = {
         cycleinr.fit("cycleinr"),
         cycleinr.presets("cycleinr"),
         max_inputs=None,
-        point_samples=True,
     ),
     "arssr": Method(
         "ArSSR",
@@ -123,7 +127,6 @@ METHODS: dict[str, Method] = {
         cycleinr.presets("arssr"),
         max_inputs=None,
         is_baseline=True,
-        point_samples=True,
     ),
     "sinc": Method(
         "Zero filling", "Baseline: k-space of each slice extended by zeros.", fit_zero_filling, _PLAIN,
@@ -155,9 +158,9 @@ def load_representation(path: str | Path) -> Representation:
     """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`, and if its parts do not fit."""
     arrays, metadata = read_state(path)
     try:
-        return _made_of(arrays, metadata, path)
-    except InrsrError:
-        raise
+        return representation_from(metadata, arrays)
+    except InrsrError as error:
+        raise type(error)(f"{path}: {error.message}", error.advice) from error
     # whatever the parts of a damaged file do to the code that joins them
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, AssertionError) as error:
         if tells_of_memory(str(error)):
@@ -167,57 +170,6 @@ def load_representation(path: str | Path) -> Representation:
             f"the parts of {path} do not fit each other: {type(error).__name__}: {reason}",
             "It is damaged: make it again",
         ) from error
-
-
-def _three(shape: Any) -> tuple[int, int, int]:
-    i, j, k = map(int, shape)
-    if not 1 <= min(i, j, k) <= max(i, j, k) < LONGEST_AXIS:
-        raise ValueError(f"a shape of {shape}")
-    return i, j, k
-
-
-def _made_of(arrays: dict[str, np.ndarray], metadata: dict[str, Any], path: str | Path) -> Representation:
-    kind = metadata["kind"]
-    cls: type[Representation]
-    if kind == SplineRepresentation.kind:
-        cls = SplineRepresentation
-    elif kind == ZeroFillingRepresentation.kind:
-        cls = ZeroFillingRepresentation
-    elif kind == "explicit":
-        from .nexpr.representation import ExplicitRepresentation
-
-        cls = ExplicitRepresentation
-    elif kind == "decoded":
-        from .coordinate.representation import DecodedRepresentation
-
-        cls = DecodedRepresentation
-    elif kind == "volumetric":
-        from .cycleinr.representation import VolumetricRepresentation
-
-        cls = VolumetricRepresentation
-    elif kind == "fourier":
-        from .multicontrast.inr import FourierRepresentation
-
-        cls = FourierRepresentation
-    elif kind == "field":
-        from .perimage.field import FieldRepresentation
-
-        cls = FieldRepresentation
-    elif kind == "guided":
-        from .multicontrast.guided import GuidedRepresentation
-
-        cls = GuidedRepresentation
-    else:
-        raise InputError(f"{path} holds a representation of the unknown kind {kind!r}", "Use a newer version")
-    contrasts = [
-        Contrast(str(c["name"]), np.dtype(c["dtype"]).name, _three(c["shape"]), c["affine"])
-        for c in metadata["contrasts"]
-    ]
-    if not all(c.grid.size for c in contrasts):  # makes every grid, which checks it
-        raise ValueError("a contrast without voxels")
-    representation = cls.from_state(contrasts, arrays, metadata["config"])
-    representation.provenance = {**dict.fromkeys(_REPORTED), **metadata["provenance"]}
-    return representation
 
 
 __all__ = ["METHODS", "FitContext", "Method", "get_method", "load_representation"]

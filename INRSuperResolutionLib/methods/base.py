@@ -33,6 +33,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("learning_rate", "conditioner_rate", "volume_rate"), _RATE),
     "final_rate": (1e-9, 1.0),
     "crop": (8, 1 << 20),
+    "mirrored": (1, 8),
+    **dict.fromkeys(("reach", "steps_per_slice"), (1, 256)),
+    **dict.fromkeys(("stack_ends", "doubt"), (0.0, 1.0)),
     "background_share": (0.0, 1.0),
     "batch": (0, 10**9),
     "volume_batch": (0, 10**9),
@@ -79,6 +82,8 @@ class FitContext:
     seed: int = 0
     max_seconds: float | None = None
     progress: Progress = field(default=SILENT)
+    left_out: Sequence[int] = ()
+    """Slices (of the even scan) that a fit to one scan must not learn from: it will be judged by them."""
     learn: Learner | None = None
     """How weights go on learning on the volumes; needed for the weights ``self`` only."""
 
@@ -100,8 +105,6 @@ class Method:
     needs_torch: bool = True
     takes_labels: bool = False
     """Whether a segmentation guides it."""
-    point_samples: bool = False
-    """Whether slices are taken as point samples unless a header tells how thick they are."""
     in_plane: bool = False
     """Whether it restores also the plane of the slices, whose pixels are then means over their area."""
 

@@ -12,14 +12,11 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from ..acquisition.forward_model import SliceProfile, slice_taps, spline_through_profile
+from ..acquisition.forward_model import WIDEST_SLICE, SliceProfile, slice_taps, spline_through_profile
 from ..image.intensity import Scaling, foreground
 from ..image.interpolate import basis_matrix, cubic_prefilter
 from ..image.itk import to_sitk
 from ..image.volume import Volume
-
-# slices that overlap more than this cannot be taken apart: the profile has a zero below their sampling frequency
-WIDEST_SLICE = 1.25
 
 
 class Average(NamedTuple):
@@ -44,7 +41,7 @@ class Scan:
     def __init__(self, volume: Volume, profile: SliceProfile, thick: int | None = None) -> None:
         self.volume, self.profile = volume, profile
         self.thick = volume.thick_axis if thick is None else thick
-        self.width = min(float(volume.extent_of_slices().mean()), WIDEST_SLICE) if self.thick == 2 else 1.0
+        self.width = min(float(volume.extent_of_slices(self.thick).mean()), WIDEST_SLICE)
         self.scaling = Scaling.standard(volume.data)
         self.data = torch.from_numpy(self.scaling.apply(volume.data))
         self.foreground = torch.from_numpy(foreground(volume.data))

@@ -14,13 +14,15 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
+from skimage.filters import threshold_multiotsu
 
 from ..acquisition.forward_model import SliceProfile, averaged_basis, spline_through_profile
 from ..errors import InputError
 from ..image.intensity import Scaling, foreground
 from ..image.interpolate import apply_along, basis_matrix, cubic_prefilter, weight_matrix
 from ..image.volume import Volume
-from ..methods.cycleinr.network import STRIDE
+from ..methods.cycleinr.network import STRIDE, Told
+from ..methods.cycleinr.representation import PADDING
 from ..progress import SILENT, Progress
 from .data import COARSER, SMALLEST_CROP, read_each
 
@@ -42,6 +44,16 @@ STRETCH = (1 / 1.15, 1.15)
 # … the spline coefficients of how they are bent (standard deviation, voxels), and voxels between these
 BEND = 6.0
 CONTROLS = 20
+# slices are as thick as they are far apart, or between these parts of that: with gaps, or overlapping
+THICKNESS = (0.5, 1.25)
+# highest standard deviation of the noise of slices (in that of the foreground), and of their differences in gain
+NOISE, GAIN = 0.1, 0.015
+# classes of tissue in synthetic contrasts, and the voxels that tell them
+CLASSES = 5
+OTSU_VOXELS = 200_000
+# of synthetic contrasts, whose intensities are about 0 to 1: strength of the volume's own texture, of a smooth bias and of
+# grain (standard deviations, the last one at most), and the most blur in pixels
+TEXTURE, BIAS, GRAIN, SOFT = 0.4, 0.1, 0.04, 0.7
 # a scan is dull along an axis where its changes from voxel to voxel change less by this than along the others
 DULL = 0.8
 # volumes with thick slices show anatomy, but only in a plane: they are drawn less often
@@ -60,9 +72,18 @@ class BlockSettings:
     """Distances of the slices are drawn from here …"""
     highest_scale: float = 6.5
     """… to here, in pixels; half of them whole numbers."""
-    averaged: float = 0.25
-    """Part of the examples whose slices are averages over their thickness; the others are point samples."""
-    blurred: float = 0.35
+    averaged: float = 0.85
+    """Part of the examples whose slices are averages over their thickness, as scanners make them; the others are points."""
+    untold: float = 0.3
+    """Part of the averages that are taken for boxcars as thick as they are far apart, whatever they are: many files do
+    not tell. Of the others, the profile is known."""
+    ends: float = 0.15
+    """Part of the examples that begin at an end of the field of view, beyond which nothing is seen."""
+    noisy: float = 0.3
+    """Part of the averages that are noisier than the truth, and whose gain differs from slice to slice."""
+    synthetic: float = 0.0
+    """Part of the examples whose classes of tissue are given other intensities at random, so that no contrast is foreign."""
+    blurred: float = 0.25
     """Part of the examples that are blurred along the slices first, or averaged in thick slices and resampled, as many
     scans were: there the network must not add what even the truth does not show."""
     targets: int = 12
@@ -83,14 +104,15 @@ class BlockSettings:
             raise InputError(f"a crop of {self.crop} pixels is not valid", f"Give {SMALLEST_CROP} or more")
         if self.crop % STRIDE:
             raise InputError(f"a crop of {self.crop} pixels is not valid", f"Give a multiple of {STRIDE}")
-        if self.slices < 2 * END_SLICES + 2:
-            raise InputError(f"blocks of {self.slices} slices are too thin", f"Give {2 * END_SLICES + 2} or more")
+        if self.slices < PADDING + END_SLICES + 2:
+            raise InputError(f"blocks of {self.slices} slices are too thin", f"Give {PADDING + END_SLICES + 2} or more")
         if self.gamma < 1:
             raise InputError(f"gamma {self.gamma:g} is below 1", "Give 1 for no change of contrast")
         if self.warped < 0:
             raise InputError(f"{self.warped} warped copies are not possible", "Give 0 for none, or more")
-        if not (0 <= self.averaged <= 1 and 0 <= self.blurred <= 1) or self.targets < 1:
-            raise InputError("averaged and blurred must lie between 0 and 1, and targets be at least 1")
+        shares = (self.averaged, self.untold, self.ends, self.noisy, self.synthetic, self.blurred)
+        if not all(0 <= share <= 1 for share in shares) or self.targets < 1:
+            raise InputError("parts of the examples must lie between 0 and 1, and targets be at least 1")
 
 
 @dataclass(frozen=True)
@@ -105,16 +127,27 @@ class BlockExample:
         Fractional slice numbers of the fine slices, (m,).
     base, target
         The spline's values there and the true ones, float32, (m, crop, crop).
-    ratio, thickness
-        See :class:`methods.cycleinr.network.Told`.
+    told
+        What the network is told of the slices: not always the truth.
     """
 
     voxels: np.ndarray
     positions: np.ndarray
     base: np.ndarray
     target: np.ndarray
-    ratio: float
-    thickness: float
+    told: Told
+
+
+@dataclass(frozen=True)
+class Averaging:
+    """How slices average: their profile, and their thickness (full width at half maximum) as a part of their distance."""
+
+    profile: SliceProfile = SliceProfile("none")
+    width: float = 0.0
+
+
+POINTS = Averaging()
+TOUCHING = Averaging(SliceProfile("boxcar"), 1.0)
 
 
 @dataclass(frozen=True)
@@ -129,6 +162,8 @@ class Pile:
     """The first and the last slice with something of the patient."""
     scaling: Scaling
     name: str
+    classes: np.ndarray
+    """Intensities of the classes of tissue, and the lowest and the highest one, in order."""
 
 
 class BlockSet:
@@ -204,6 +239,7 @@ def piles_of(volume: Volume, path: Path, dull: int | None = None) -> list[Pile]:
     data = np.load(path, mmap_mode="r")
     inside = foreground(volume.data)
     scaling = Scaling.standard(volume.data)
+    classes = classes_of(volume)
     sharp = [a for a in range(3) if volume.spacing[a] <= COARSER * min(volume.spacing)]
     piles = []
     for axis in sharp if dull is None else [dull]:
@@ -212,7 +248,8 @@ def piles_of(volume: Volume, path: Path, dull: int | None = None) -> list[Pile]:
         others = [a for a in range(3) if a != axis]
         if all(a in sharp for a in others):
             if min(data.shape[a] for a in others) >= SMALLEST_CROP:
-                piles.append(pile(np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0), scaling, volume.name))
+                slices_first = np.moveaxis(data, axis, 0), np.moveaxis(inside, axis, 0)
+                piles.append(pile(*slices_first, scaling, volume.name, classes))
             continue
         # thick slices: each one is a pile of lines
         thick = next(a for a in others if a not in sharp)
@@ -225,7 +262,7 @@ def piles_of(volume: Volume, path: Path, dull: int | None = None) -> list[Pile]:
             seen = np.take(inside, number, axis=thick)
             if axis > row:
                 plane, seen = plane.T, seen.T
-            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name))
+            piles.append(pile(plane[:, :, None], seen[:, :, None], scaling, volume.name, classes))
     if not piles:
         raise InputError(
             f"{volume.name} of {' × '.join(map(str, volume.shape))} voxels has no sharp axis to learn from",
@@ -266,10 +303,10 @@ def warped_copies(volume: Volume, count: int, rng: np.random.Generator, dull: in
         yield Volume(sitk.GetArrayFromImage(data), volume.affine, name=volume.name)
 
 
-def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str) -> Pile:
+def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str, classes: np.ndarray) -> Pile:
     """A pile, with where the patient (`inside`, (slice, row, column)) is in it."""
     seen = np.flatnonzero(inside.any(axis=(1, 2)))
-    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name)
+    return Pile(data, inside.sum(axis=0), (int(seen[0]), int(seen[-1])), scaling, name, classes)
 
 
 def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generator) -> BlockExample:
@@ -301,7 +338,10 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
         else:
             fine = resampled(fine, rng.uniform(*RESAMPLED_FROM), rng.uniform())
     scaling = pile.scaling
-    if rng.random() < CHANGED_CONTRAST:
+    if rng.random() < settings.synthetic:
+        fine = with_other_tissues(fine, pile.classes, rng)
+        scaling = Scaling.standard(fine)
+    elif rng.random() < CHANGED_CONTRAST:
         fine, scaling = with_contrast(fine, scaling, settings.gamma ** rng.uniform(-1, 1))
     scaling = Scaling(
         scaling.offset + scaling.scale * rng.normal(0, 0.1), scaling.scale * float(np.exp(rng.normal(0, 0.1)))
@@ -309,10 +349,14 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
     ratio = float(rng.uniform(settings.lowest_scale, settings.highest_scale))
     if rng.random() < 0.5:
         ratio = float(max(2, round(ratio)))
-    thickness = 0.0
-    if rng.random() < settings.averaged:
-        thickness = 1.0 if rng.random() < 0.7 else float(rng.uniform(0.5, 1))
-    return thin_out(scaling.apply(fine), ratio, thickness, extent, settings, rng)
+    averaging = drawn_averaging(rng) if rng.random() < settings.averaged else POINTS
+    return thin_out(scaling.apply(fine), ratio, averaging, extent, settings, rng)
+
+
+def drawn_averaging(rng: np.random.Generator) -> Averaging:
+    """A profile, of slices that touch, or with gaps or overlapping."""
+    width = 1.0 if rng.random() < 0.5 else float(rng.uniform(*THICKNESS))
+    return Averaging(SliceProfile("boxcar" if rng.random() < 0.5 else "gaussian"), width)
 
 
 def resampled(fine: np.ndarray, apart: float, offset: float) -> np.ndarray:
@@ -326,9 +370,9 @@ def resampled(fine: np.ndarray, apart: float, offset: float) -> np.ndarray:
     return apply_along(slices_of(fine, at, apart), weight_matrix(np.arange(depth) / apart + offset, count, 3), 0)
 
 
-def slices_of(fine: np.ndarray, at: np.ndarray, width: float) -> np.ndarray:
-    """Slices of a column of voxels (depth, rows, columns) at fractional voxels `at`, `width` voxels thick (0: points)."""
-    weights = averaged_basis(at, len(fine), profile_of(width), width) @ cubic_prefilter(len(fine))
+def slices_of(fine: np.ndarray, at: np.ndarray, width: float, profile: SliceProfile = TOUCHING.profile) -> np.ndarray:
+    """Slices of a column of voxels (depth, rows, columns) at fractional voxels `at`, `width` voxels thick."""
+    weights = averaged_basis(at, len(fine), profile, width) @ cubic_prefilter(len(fine))
     return apply_along(fine, weights.astype(np.float32), 0)
 
 
@@ -345,46 +389,90 @@ def with_contrast(fine: np.ndarray, scaling: Scaling, exponent: float) -> tuple[
     return bent(fine).astype(np.float32), Scaling(float(centre), float(max(right - centre, 1e-6)))
 
 
+def classes_of(volume: Volume) -> np.ndarray:
+    """Mean intensities of classes of tissue by Otsu's thresholds, with the lowest and the highest intensity around them."""
+    values = volume.data.ravel()[:: max(1, volume.data.size // OTSU_VOXELS)]
+    low, high = np.percentile(values, [0.5, 99.5])
+    values = np.clip(values, low, high)
+    if len(np.unique(values)) > CLASSES:
+        classes = np.digitize(values, threshold_multiotsu(values, CLASSES, nbins=100))
+        means = [float(values[classes == n].mean()) for n in range(CLASSES) if (classes == n).any()]
+    else:
+        means = list(np.unique(values))
+    return np.unique([float(volume.data.min()), *means, float(volume.data.max())])
+
+
+def with_other_tissues(fine: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Voxels whose classes of tissue have other intensities, with texture, a smooth bias, noise and blur; about 0 to 1.
+
+    Between the means of two classes lie mixtures of them, as where a voxel holds both: so the new intensities are a
+    broken line through the classes. After Billot et al. 2023 ("SynthSeg"), where contrasts are drawn at random, too.
+    """
+    made = np.interp(fine, classes, rng.uniform(0, 1, len(classes)))
+    texture = (fine - classes[0]) / max(float(np.ptp(classes)), 1e-6)
+    made += rng.normal(0, TEXTURE) * texture
+    for axis, size in enumerate(fine.shape):
+        slope = 1 + rng.normal(0, BIAS) * np.linspace(-1, 1, size)
+        made *= slope.reshape([-1 if a == axis else 1 for a in range(3)])
+    grain = ndimage.gaussian_filter(rng.standard_normal(fine.shape, np.float32), rng.uniform(0.5, 1.5))
+    made += rng.uniform(0, GRAIN) * grain / max(float(grain.std()), 1e-6)
+    return ndimage.gaussian_filter(made, rng.uniform(0, SOFT)).astype(np.float32)
+
+
 def thin_out(
     fine: np.ndarray,
     ratio: float,
-    thickness: float,
+    averaging: Averaging,
     extent: tuple[int, int],
     settings: BlockSettings,
     rng: np.random.Generator,
 ) -> BlockExample:
     """Slices at distance `ratio` of a column of fine slices (depth, rows, columns), in scaled intensities.
 
-    The middle of the block lies within `extent`.
-    Beyond the ends of the column its outermost slices are repeated, as the network sees it in use.
+    The middle of the block lies within `extent`. Beyond the ends of the column, and of the field of view, the outermost
+    slices are repeated, as the network sees it in use.
     """
     depth, count = len(fine), settings.slices
+    points = averaging.width == 0
+    # the first of the slices that are seen, and where positions may be: beyond its centre, averages show something
+    at_end = rng.random() < settings.ends and depth > (PADDING - END_SLICES + 1) * ratio
+    seen, lowest = (PADDING, PADDING - (0.0 if points else 0.5)) if at_end else (0, END_SLICES)
     length = (count - 1) * ratio
-    lowest, highest = -END_SLICES * ratio, depth - 1 - length + END_SLICES * ratio
-    first = float(np.clip(rng.uniform(*extent) - length / 2, lowest, max(lowest, highest)))
-    if thickness == 0:
+    least, most = -END_SLICES * ratio, depth - 1 - length + END_SLICES * ratio
+    first = float(np.clip(rng.uniform(*extent) - length / 2, least, max(least, most)))
+    if points:
         first = float(round(first))  # whole steps keep measured slices as they are
-    at = first + ratio * np.arange(count)
-    voxels = slices_of(fine, at, thickness * ratio)
-    numbers = (np.arange(depth) - first) / ratio
-    usable = np.flatnonzero((numbers >= END_SLICES) & (numbers <= count - 1 - END_SLICES))
-    if thickness == 0:  # the spline returns measured slices exactly
-        between = np.abs(numbers[usable] - np.round(numbers[usable])) > 1e-3
+    at = first + ratio * np.arange(seen, count)
+    voxels = slices_of(fine, at, averaging.width * ratio, averaging.profile)
+    if not points and rng.random() < settings.noisy:
+        voxels = disturbed(voxels, rng)
+    places = (np.arange(depth) - first) / ratio
+    usable = np.flatnonzero((places >= lowest) & (places <= count - 1 - END_SLICES))
+    if points:  # the spline returns measured slices exactly
+        between = np.abs(places[usable] - np.round(places[usable])) > 1e-3
         usable = usable[between] if between.any() else usable
     chosen = rng.choice(usable, min(settings.targets, len(usable)), replace=False)
-    positions = numbers[chosen]
-    base = np.tensordot(spline_weights(positions, count, thickness), voxels, 1)
+    positions = places[chosen]
+    assumed = TOUCHING if not points and rng.random() < settings.untold else averaging
+    weights = spline_weights(positions - seen, count - seen, assumed)
     return BlockExample(
-        np.ascontiguousarray(voxels), positions.astype(np.float32), base, fine[chosen], ratio, thickness
+        np.concatenate([np.repeat(voxels[:1], seen, 0), voxels]),
+        positions.astype(np.float32),
+        np.tensordot(weights, voxels, 1),
+        fine[chosen],
+        Told.of(ratio, assumed.profile, assumed.width),
     )
 
 
-def profile_of(thickness: float) -> SliceProfile:
-    """How slices average that are this thick."""
-    return SliceProfile("boxcar" if thickness else "none")
+def disturbed(voxels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Slices with noise, and each with a gain of its own, as slices that were acquired interleaved have."""
+    noise = rng.standard_normal(voxels.shape, np.float32) * np.float32(rng.uniform(0, NOISE))
+    gains = 1 + rng.uniform(0, GAIN) * rng.standard_normal((len(voxels), 1, 1))
+    darkest = voxels.min()
+    return (darkest + (voxels - darkest) * gains.astype(np.float32) + noise).astype(np.float32)
 
 
-def spline_weights(positions: np.ndarray, count: int, thickness: float) -> np.ndarray:
+def spline_weights(positions: np.ndarray, count: int, averaging: Averaging = POINTS) -> np.ndarray:
     """Slices → values at fractional slice numbers of the spline whose averages over the slices they are, float32."""
-    solved = spline_through_profile(count, profile_of(thickness), thickness)
+    solved = spline_through_profile(count, averaging.profile, averaging.width)
     return (basis_matrix(positions, count, 3) @ solved).astype(np.float32)

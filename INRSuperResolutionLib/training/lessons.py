@@ -139,7 +139,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         sizes = [len(e.positions) for e in examples]
         pairs = zip(self._restore(codes, examples).split(sizes), self._inner_of(examples, "target").split(sizes))
         total = torch.stack([self._distance(*pair) for pair in pairs]).mean()
-        points = [n for n, e in enumerate(examples) if e.thickness == 0]
+        points = [n for n, e in enumerate(examples) if e.told.thickness == 0]
         if self.settings.cycle_weight and points:
             total = total + self.settings.cycle_weight * self._cycle(examples[points[0]], codes[points[0]])
         return total
@@ -152,7 +152,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         return inner(example.base) - target, found.cpu().numpy() - target
 
     def _encode(self, examples: Sequence[BlockExample]) -> Tensor:
-        told = [Told(e.ratio, e.thickness) for e in examples]
+        told = [e.told for e in examples]
         with self.autocast():
             return self.network.encode(self._here(np.stack([e.voxels for e in examples])), told)
 
@@ -166,7 +166,7 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
                 codes[:, :, cut:-cut, cut:-cut],
                 self._here(numbers),
                 self._here(positions),
-                [Told(e.ratio, e.thickness) for e in examples],
+                [e.told for e in examples],
             )
         return self._inner_of(examples, "base") + found
 
@@ -180,19 +180,19 @@ class BlockLessons(Lessons[BlockSet, BlockExample]):
         what the paper encodes again. None of them lies on a given slice, which would make it easy.
         """
         count = len(example.voxels)
-        factor = max(2, min(round(example.ratio), MOST_PARTS))
+        factor = max(2, min(round(example.told.ratio), MOST_PARTS))
         start = (count - count // factor) // 2 - 1
         fine = start + (np.arange(count) + 0.5) / factor
-        base = np.tensordot(spline_weights(fine, count, 0.0), example.voxels, 1)
+        base = np.tensordot(spline_weights(fine, count), example.voxels, 1)
         made = self._restore(code[None], [replace(example, positions=fine.astype(np.float32), base=base)])
-        told = Told(example.ratio / factor, 0.0)
+        told = Told(example.told.ratio / factor, 0.0)
         with self.autocast():
             codes = self.network.encode(made[None], [told])[0]
             numbers = np.arange(count)
             places = (numbers - start) * factor - 0.5  # of the given slices among the fine ones
             seen = (places > END) & (places < count - 1 - END)
             residual = self.network.decode(codes, self._here(places[seen].astype(np.float32)), told)
-        spline = torch.tensordot(self._here(spline_weights(places[seen], count, 0.0)), made, 1)
+        spline = torch.tensordot(self._here(spline_weights(places[seen], count)), made, 1)
         given = inner(self._here(example.voxels[seen]))
         edge = slice(REACH, -REACH)
         return self._distance(spline[:, edge, edge] + residual, given[:, edge, edge])

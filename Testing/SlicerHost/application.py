@@ -122,9 +122,16 @@ class Host:
         module = self.load_module()
         parent = sys.modules["qt"].QWidget()
         sys.modules["qt"].QVBoxLayout(parent)
-        widget = module.INRSuperResolutionWidget(parent)
+        parent.reload = lambda: self._fill(parent)  # as qSlicerScriptedLoadableModuleWidget
+        shown = types.SimpleNamespace(path=module.__file__, widgetRepresentation=lambda: parent)
+        slicer.modules.inrsuperresolution = shown
+        return self._fill(parent)
+
+    def _fill(self, parent: Any) -> Any:
+        widget = sys.modules["INRSuperResolution"].INRSuperResolutionWidget(parent)
         widget.setup()
         widget.enter()
+        slicer.modules.INRSuperResolutionWidget = widget
         return widget
 
     def process_events(self, seconds: float = 0.0) -> None:

@@ -52,6 +52,9 @@ class ScriptedLoadableModuleWidget:
     def initializeParameterNode(self) -> None:
         pass
 
+    def onReload(self) -> None:
+        slicer.util.reloadScriptedModule(self.moduleName)
+
 
 class ScriptedLoadableModuleLogic:
     """The logic of a module; its parameter node is a singleton of the scene."""

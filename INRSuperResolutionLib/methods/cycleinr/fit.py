@@ -10,7 +10,7 @@ from ...representation import Representation
 from ..base import FitContext
 from ..pretrained.self_training import SELF, rest_of_fit, told_of, weights_for
 from ..pretrained.weights import AUTO, Weights, candidates, load_weights
-from .choice import best_weights, gain_without_slices
+from .choice import best_weights, gain_on_known
 from .representation import SlicedScan, VolumetricRepresentation
 from .settings import CycleINRSettings
 
@@ -37,13 +37,13 @@ def fit_volumes(
     scans = []
     gains = []
     for volume, profile, weights in zip(volumes, context.profiles, chosen):
-        gain = gain_without_slices(volume, weights, context.device, axis) if settings.check else None
+        gain = gain_on_known(volume, weights, context.device, axis, profile) if settings.check else None
         gains.append(gain)
         helps = gain is None or gain >= WORST_GAIN_DB
         if gain is not None and not helps:
             context.progress.warning(
-                f"{volume.name}: with every second slice left out, the network brings them back {-gain:.1f} dB worse than "
-                "a spline; the spline is used instead. The image may be unlike what the weights were trained on"
+                f"{volume.name}: what is left out of it, the network brings back {-gain:.1f} dB worse than a spline; the spline "
+                "is used instead. The image may be unlike what the weights were trained on"
             )
         scans.append(SlicedScan(volume, profile, weights if helps else None, axis))
         warn_of_distance(scans[-1], context.progress)
@@ -69,8 +69,11 @@ def weights_of_each(
     """
     start = None
     if settings.weights in (AUTO, SELF):
-        known = [load_weights(name, method) for name in candidates(method, volumes)]
-        found = [best_weights(known, v, context.device, axis, context.progress) for v in volumes]
+        found = []
+        for volume, profile in zip(volumes, context.profiles):
+            names = candidates(method, [volume], profile.kind != "none")
+            known = [load_weights(name, method) for name in names]
+            found.append(best_weights(known, volume, context.device, axis, context.progress, profile))
         if settings.weights == AUTO:
             return found
         start = found[0].name if len({w.name for w in found}) == 1 else None

@@ -3,7 +3,8 @@
 Fang et al., "CycleINR: cycle implicit neural representation for arbitrary-scale volumetric super-resolution
 of medical data", section 3; without attention it is ArSSR (Wu et al. 2022). Arrays of voxels run (slice, row,
 column). The network predicts what a spline across the slices misses, between the slices and at the rows and
-columns of the voxels: in plane there is nothing to restore.
+columns of the voxels: in plane there is nothing to restore. Of slices that are averages, the spline misses
+something on their centres, too: a network that was made for them predicts it from the latent code of the slice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from ...acquisition.forward_model import FWHM, SliceProfile
 from .settings import VolumetricArchitecture
 
 # the latent codes that a query attends to lie within this many voxels, in plane …
@@ -31,6 +33,8 @@ STRIDE = 2
 SLOPE = 0.1
 # a position this near to a slice (in slices) is on it
 ON_A_SLICE = 1e-5
+# thickness of the boxcar that has the variance of a Gaussian, in full widths at half maximum of this
+AS_WIDE_AS_GAUSSIAN = 12**0.5 / FWHM
 # queries that are decoded together: as many as the processor's cache holds with their neighbours
 QUERIES_AT_ONCE = 1 << 13
 # … or as many as keep a GPU busy: about 2 GB for networks of the paper's size
@@ -48,7 +52,12 @@ class Told(NamedTuple):
     ratio: float
     """Distance of the slices in pixels."""
     thickness: float
-    """Thickness of the slices as a part of their distance; 0 for point samples."""
+    """Of a boxcar that blurs as much as the slices do, as a part of their distance; 0 for point samples."""
+
+    @classmethod
+    def of(cls, ratio: float, profile: SliceProfile, width: float) -> Told:
+        """Of slices `width` thick (as a part of their distance), or with this full width at half maximum."""
+        return cls(ratio, width * {"none": 0.0, "boxcar": 1.0, "gaussian": AS_WIDE_AS_GAUSSIAN}[profile.kind])
 
 
 class Block(nn.Module):
@@ -88,7 +97,7 @@ class VolumetricNetwork(nn.Module):
     """Turns blocks of voxels into latent codes, and codes into what a spline across the slices misses.
 
     Intensities are in units of the foreground's standard deviation. Positions across the slices are fractional
-    slice numbers. On the slices themselves the residual is 0.
+    slice numbers. On the slices themselves the residual is 0, but for averages where the architecture is made for them.
     """
 
     memory_format = torch.channels_last_3d
@@ -111,6 +120,7 @@ class VolumetricNetwork(nn.Module):
             self.from_attention = nn.Linear(a.latent, 2 * a.width, bias=False)
         self.hidden = nn.ModuleList(nn.Linear(a.width, a.width) for _ in range(a.layers - 2))
         self.last = nn.Linear(a.width, 1)
+        self.on_slice = nn.Linear(a.latent, 1) if a.averages else None
         for layer in self.modules():  # the usual starting values fade from layer to layer
             if isinstance(layer, (nn.Conv3d, nn.Linear)):
                 nn.init.kaiming_normal_(layer.weight, SLOPE)
@@ -122,6 +132,9 @@ class VolumetricNetwork(nn.Module):
         nn.init.zeros_(self.last.bias)
         if a.attention:
             nn.init.zeros_(self.value.weight)
+        if self.on_slice is not None:
+            nn.init.zeros_(self.on_slice.weight)
+            nn.init.zeros_(self.on_slice.bias)
         if self.wide is not None:
             nn.init.zeros_(self.wide.up.weight)
             nn.init.zeros_(self.wide.up.bias)  # type: ignore[arg-type]
@@ -135,6 +148,10 @@ class VolumetricNetwork(nn.Module):
             return near, near, near
         further = self.wide.convolutions * STRIDE + STRIDE - 1
         return near + self.wide.convolutions, near + further, near + further
+
+    def leaves_slices(self, told: Told) -> bool:
+        """Whether the residual is 0 on the slices."""
+        return self.on_slice is None or told.thickness == 0
 
     def encode(self, voxels: Tensor, told: list[Told]) -> Tensor:
         """Latent codes of blocks (n, d, h, w), h and w multiples of :data:`STRIDE`; (n, d, h, w, latent + 1), the intensity last."""
@@ -168,7 +185,9 @@ class VolumetricNetwork(nn.Module):
         rows = max(1, at_once(codes.device) // codes.shape[2])
         height, width = (n - 2 * REACH for n in codes.shape[1:3])
         found = torch.zeros(len(slices), height, width, device=codes.device)
-        between = torch.nonzero((slices - slices.round()).abs() > ON_A_SLICE)[:, 0]
+        between = torch.arange(len(slices), device=codes.device)
+        if self.leaves_slices(told):
+            between = between[(slices - slices.round()).abs() > ON_A_SLICE]
         if len(between) == 0:
             return found
         strips = [
@@ -245,8 +264,13 @@ class VolumetricNetwork(nn.Module):
         if self.architecture.attention:
             attended = self._attend(self.query(mixed(low, high, part)), column[..., :-1], part)
             given = given + self.from_attention(attended)
-        # nothing is missing on the slices: they were measured
-        found = self._mlp(given).float() * (4 * part * (1 - part))[:, None]
+        # on the slices a window leaves only what their own codes say: nothing is missing there if they were measured
+        window = (4 * part * (1 - part))[:, None]
+        found = self._mlp(given).float() * window
+        if self.on_slice is not None:
+            nearest = torch.where((part < 0.5)[:, None], self.on_slice(low).float(), self.on_slice(high).float())
+            averaged = torch.tensor([float(not self.leaves_slices(t)) for t in told], device=part.device)
+            found = found + averaged[:, None, None] * (1 - window) * nearest
         return found.transpose(1, 2).reshape(*part.shape, height, width)
 
     def _facts(self, part: Tensor, told: Sequence[Told]) -> Tensor:

@@ -53,6 +53,9 @@ TOO_FAR = 1.05
 TURNS = [(False, False, False), (True, True, True), (False, True, True), (True, False, False),
          (True, False, True), (False, True, False), (True, True, False), (False, False, True)]  # fmt: skip
 Box = tuple[slice, slice, slice]
+Turn = tuple[bool, bool, bool]
+# bytes of codes that are kept to be decoded again
+KEPT_CODES = 1 << 29
 
 
 class SlicedScan:
@@ -78,8 +81,7 @@ class SlicedScan:
         self.is_constant = bool(np.ptp(volume.data) == 0)
         self.lowest = float(volume.data.min())
         pixel = math.prod(self.volume.spacing[a] for a in self.plane) ** 0.5
-        thickness = 0.0 if profile.kind == "none" else self.scan.width
-        self.told = Told(self.volume.spacing[self.axis] / pixel, thickness)
+        self.told = Told.of(self.volume.spacing[self.axis] / pixel, profile, self.scan.width)
         self.voxels = np.moveaxis(self.scan.data.numpy(), self.axis, 0)
         self.base = self.scan
 
@@ -113,6 +115,7 @@ class VolumetricRepresentation(Representation):
         self._turns = TURNS[:mirrored]
         self._weights = list({s.weights.sha256: s.weights for s in scans if s.weights is not None}.values())
         self._networks = {w.sha256: load_network(w).to(device) for w in self._weights}
+        self._codes: dict[tuple[object, ...], torch.Tensor] = {}
 
     def _network(self, one: SlicedScan) -> VolumetricNetwork:
         assert one.weights is not None, "this scan is given back by the spline"
@@ -125,7 +128,7 @@ class VolumetricRepresentation(Representation):
         # point samples agree as they are: on the slices the residual is 0
         todo = [s for s in self.scans if s.restored and s.told.thickness]
         for n, one in enumerate(todo):
-            numbers, weights = self._averages(one, len(one.voxels))
+            numbers, weights = self._averages(one)
             added = np.zeros(one.voxels.shape, np.float32)
             boxes = list(self._boxes(one))
             for m, (slices, rows, columns) in enumerate(boxes):
@@ -135,8 +138,16 @@ class VolumetricRepresentation(Representation):
                 yield (n + (m + 1) / len(boxes)) / len(todo)
             one.correct(added)
 
-    @staticmethod
-    def _averages(one: SlicedScan, depth: int) -> tuple[np.ndarray, np.ndarray]:
+    def restore_others(self, volumes: Sequence[Volume], grids: Sequence[Grid]) -> list[np.ndarray]:
+        """What the first scan's network makes of other scans like it, thick along axis k; float32, a grid's shape each."""
+        own = self.scans[0]
+        scans = [SlicedScan(v, own.profile, own.weights, 2) for v in volumes]
+        made = VolumetricRepresentation(scans, self._device, mirrored=len(self._turns))
+        for _ in made.prepare():
+            pass
+        return [made.evaluate(grid, [n])[0] for n, grid in enumerate(grids)]
+
+    def _averages(self, one: SlicedScan) -> tuple[np.ndarray, np.ndarray]:
         """Slice numbers (depth, taps) at which the residual is averaged over the slices, and the weights.
 
         Two Gauss-Legendre nodes in each half of the thickness: on the slice itself the residual has a kink.
@@ -145,8 +156,16 @@ class VolumetricRepresentation(Representation):
         starts = np.arange(-halves, halves) / 2
         offsets = (starts[:, None] + np.array([0.5 - 12**-0.5, 0.5 + 12**-0.5]) / 2).ravel()
         weights = np.exp(-0.5 * (offsets * FWHM) ** 2) if one.profile.kind == "gaussian" else np.ones(len(offsets))
-        numbers = np.arange(depth)[:, None] + offsets * one.told.thickness
-        return np.clip(numbers, 0, depth - 1), (weights / weights.sum()).astype(np.float32)
+        numbers = np.arange(len(one.voxels))[:, None] + offsets * one.scan.width
+        return self._within(one, numbers), (weights / weights.sum()).astype(np.float32)
+
+    def _within(self, one: SlicedScan, numbers: np.ndarray) -> np.ndarray:
+        """Slice numbers, those that the network has learned nothing of moved to where it has.
+
+        Of point samples that is beyond the centres of the outermost slices; of averages, beyond their outer half.
+        """
+        beyond = 0.0 if self._network(one).leaves_slices(one.told) else 0.5
+        return np.clip(numbers, -beyond, len(one.voxels) - 1 + beyond)
 
     def _boxes(self, one: SlicedScan) -> Iterator[Box]:
         """Tiles of a volume as slices, rows and columns."""
@@ -197,12 +216,30 @@ class VolumetricRepresentation(Representation):
         found = torch.zeros(len(where), height, width, device=self._device)
         with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=has_bfloat16(self._device)):
             for turn in self._turns:
-                codes = network.encode(x.flip([a + 1 for a in range(3) if turn[a]]), [one.told])[0]
-                codes = codes.flip([a for a in (1, 2) if turn[a]])
+                codes = self._encoded((id(one), *starts, *block.shape, turn), network, x, turn, one.told)
                 seen = codes[:, i : i + height + 2 * REACH, j : j + width + 2 * REACH]
                 # of mirrored slices, the decoder sees the pairs the other way round, too
                 found += network.decode(seen, len(codes) - 1 - where if turn[0] else where, one.told)
         return (found / len(self._turns)).cpu().numpy()
+
+    def _encoded(
+        self, name: tuple[object, ...], network: VolumetricNetwork, x: torch.Tensor, turn: Turn, told: Told
+    ) -> torch.Tensor:
+        """Codes of a tile and one of its mirror images, (slice, row, column, latent + 1).
+
+        They are kept while all that are take little room: what agrees with the samples is sampled from the same tiles.
+        """
+        if name in self._codes:
+            return self._codes[name]
+        codes = network.encode(x.flip([a + 1 for a in range(3) if turn[a]]), [told])[0]
+        codes = codes.flip([a for a in (1, 2) if turn[a]])
+        if sum(c.nbytes for c in self._codes.values()) + codes.nbytes <= KEPT_CODES:
+            self._codes[name] = codes
+        return codes
+
+    def release(self) -> None:
+        """See :class:`Representation`."""
+        self._codes.clear()
 
     def tiles(self, grid: Grid) -> Iterator[Box]:
         """Boxes of the grid that lie within one tile of the (first) volume each."""
@@ -243,22 +280,26 @@ class VolumetricRepresentation(Representation):
         shape = one.volume.shape
         axes = axis_map(grid, one.volume.affine)
         if axes is not None:
-            coordinates = [np.clip(c, 0, n - 1) for (_, c), n in zip(axes, shape)]
+            given = [c for _, c in axes]
+            coordinates = [np.clip(c, 0, n - 1) for c, n in zip(given, shape)]
             outside = np.zeros([len(c) for c in coordinates], bool)
             for axis, ((_, c), n) in enumerate(zip(axes, shape)):
                 np.moveaxis(outside, axis, 0)[is_outside(c, n)] = True
             values = one.base.on_axes(coordinates).numpy()
             if one.restored:
+                coordinates[one.axis] = self._within(one, given[one.axis])
                 values = values + self._on_axes(one, coordinates)
             order = np.argsort([source for source, _ in axes])
             values, outside = values.transpose(order), outside.transpose(order)
         else:
             index = index_coordinates(one.volume, grid)
             outside = np.logical_or.reduce([is_outside(c, n) for c, n in zip(index, shape)])
+            across = index[one.axis].copy()
             for axis, n in enumerate(shape):
                 np.clip(index[axis], 0, n - 1, out=index[axis])
             values = one.base.at(index).numpy()
             if one.restored and not outside.all():
+                index[one.axis] = self._within(one, across)
                 values = values + self._scattered(one, index)
         found = np.maximum(one.scan.scaling.invert(values), np.float32(one.lowest))
         return np.where(outside, np.float32(one.lowest), found)
@@ -286,10 +327,13 @@ class VolumetricRepresentation(Representation):
         """r at scattered indices (3, …): by a cubic spline from a lattice around them."""
         low = [max(int(np.floor(c.min())) - SPLINE_REACH, 0) for c in index]
         high = [min(int(np.ceil(c.max())) + SPLINE_REACH, n - 1) for c, n in zip(index, one.volume.shape)]
+        # a slice further across the slices, of which the outer half may be wanted
+        low[one.axis] -= 1
+        high[one.axis] += 1
         parts = max(1, math.ceil(FINER * one.told.ratio))
         numbers = np.arange((high[one.axis] - low[one.axis]) * parts + 1) / parts + low[one.axis]
         rows, columns = (slice(low[a], high[a] + 1) for a in one.plane)
-        lattice = self.residual(one, rows, columns, numbers)
+        lattice = self.residual(one, rows, columns, self._within(one, numbers))
         places = [(index[one.axis] - low[one.axis]) * parts, *(index[a] - low[a] for a in one.plane)]
         return ndimage.map_coordinates(lattice, np.stack(places), order=3, mode="mirror")
 

@@ -12,14 +12,14 @@ class CycleINRSettings:
     """How trained weights are used."""
 
     weights: str = "auto"
-    """``auto``: of those that come with the library, for CT or for MR, the ones that bring back best what is left out of
-    the volume itself; their name, a file, or ``self``: go on training them on the volume's own sharp planes."""
+    """``auto``: of those that come with the library, for CT or for MR, for averaged slices or for point samples, the ones
+    that bring back best what is left out of the volume itself; their name, a file, or ``self``: go on training them on the volume's own sharp planes."""
     mirrored: int = 2
     """Average over so many mirror images of the volume, 1 to 8: slower by as much, 0.1 to 0.2 dB better."""
     axis: int = -1
     """The axis of the input across its slices: 0, 1 or 2 for i, j or k; −1 for the coarsest one."""
     check: bool = True
-    """Compare with the spline on the input with every second slice left out, and fall back to it where it is better."""
+    """Compare with the spline on the input with slices, or rows, left out, and fall back to it where it is better."""
     train_seconds: float = 60.0
     """Time for the training on the volume itself, with the weights ``self``."""
 
@@ -56,6 +56,8 @@ class VolumetricArchitecture:
     """Attention over the 27 nearest latent codes; without it, the network is ArSSR."""
     told: bool = True
     """Tell the network the ratio of the spacings and the thickness of the slices."""
+    averages: bool = False
+    """Where slices are averages, predict on the slices as well, and beyond the outermost ones (the paper has point samples)."""
 
 
 ARSSR_ARCHITECTURE = VolumetricArchitecture(attention=False)

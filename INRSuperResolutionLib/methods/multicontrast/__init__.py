@@ -12,7 +12,7 @@ from ...errors import InputError
 from ...image.volume import Volume
 from ...representation import Representation
 from ..base import FitContext
-from .settings import GuidedSettings, InrSettings
+from .settings import GuidedSettings, InrSettings, SelfSupervisedSettings
 
 # pixels across a slice, at most: planes teach nothing of more, and the lattices of the stencil grow with their third power
 MOST_PIXELS = 40.0
@@ -38,6 +38,11 @@ INR_PRESETS = {
     ),
     "paper": InrSettings(),
 }
+SELF_SUPERVISED_PRESETS = {
+    "fast": SelfSupervisedSettings(),
+    "balanced": SelfSupervisedSettings(steps=400),
+    "paper": SelfSupervisedSettings(steps=1000),
+}
 PRESETS = {"fast": GuidedSettings(), "balanced": GuidedSettings(width=48, steps=3000), "paper": InrSettings()}
 
 
@@ -56,6 +61,15 @@ def fit(volumes: Sequence[Volume], settings: GuidedSettings | InrSettings, conte
                 f" lies between their slices",
                 "Check the header, or use cubic",
             )
+    from .guided import fit_guided
+
+    return fit_guided(volumes, settings, context)
+
+
+def fit_self_supervised(
+    volumes: Sequence[Volume], settings: SelfSupervisedSettings, context: FitContext
+) -> Representation:
+    """Fit the guided network to one scan, or to several, each with what guides it has."""
     from .guided import fit_guided
 
     return fit_guided(volumes, settings, context)

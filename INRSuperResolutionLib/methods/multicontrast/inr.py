@@ -179,9 +179,11 @@ class Samples:
         self.offset = torch.from_numpy((volume.affine[:3, 3] - centre) / radius)
         positions = np.arange(volume.shape[2]) if volume.slice_positions is None else volume.slice_positions
         self.positions = torch.from_numpy(np.asarray(positions, dtype=np.float64))
-        # width of a slice in steps along its axis; in plane, a voxel
-        steps = torch.from_numpy(np.gradient(positions)) if volume.shape[2] > 1 else torch.ones(1, dtype=torch.float64)
-        self.widths = torch.from_numpy(volume.extent_of_slices()) * steps
+        # width of each slice in steps along its axis
+        widths = volume.extent_of_slices(self.axis)
+        if self.axis == 2 and volume.shape[2] > 1:
+            widths = widths * np.gradient(positions)
+        self.widths = torch.from_numpy(widths)
 
     def batch(self, chosen: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Normalised points, (n, m, 3), and measured values, (n,), of voxels given by flat index.
@@ -199,7 +201,7 @@ class Samples:
                 across = (
                     torch.erfinv((2 * across).clamp(-0.999, 0.999)) * math.sqrt(2) / (2 * math.sqrt(2 * math.log(2)))
                 )
-            width = self.widths[k][:, None] if self.axis == 2 else 1.0
+            width = self.widths[(i, j, k)[self.axis]][:, None]
             index = index.repeat(1, SUBSAMPLES, 1)
             index[..., self.axis] += across * width
         points = index @ self.linear.T + self.offset

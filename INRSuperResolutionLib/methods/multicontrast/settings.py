@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SELF_SUPERVISED = "self-supervised"
+
 
 @dataclass(frozen=True)
 class InrSettings:
@@ -53,3 +55,50 @@ class GuidedSettings:
     """bfloat16 convolutions where the processor has them."""
     average_flips: bool = True
     """Average the residual over the mirror images of each plane."""
+    reach: int = 1
+    """Dilation of every second shared convolution."""
+    steps_per_slice: int = 4
+    """The stencil's step is a pixel, or several where more than so many and a half would fit between two slices."""
+    batch: int = 1
+    """Crops of every contrast in one step."""
+    told: bool = False
+    """Tell the network how far apart and how thick the slices are, and how noisy."""
+    stack_ends: float = 0.25
+    """Part of the examples in which the virtual slices end inside the image, as those of a scan do."""
+    doubt: float = 0.0
+    """Part of the examples whose slices are cut by the other profile than the assumed one."""
+
+
+@dataclass(frozen=True)
+class GuidedArchitecture:
+    """What weights of the guided network that are trained ahead are made for."""
+
+    width: int = 32
+    """Channels of the convolutions."""
+    depth: int = 7
+    """Convolutions between the first and the last one."""
+    reach: int = 2
+    """Dilation of every second one of these."""
+    steps_per_slice: int = 7
+    """See :class:`GuidedSettings`."""
+
+
+@dataclass(frozen=True)
+class SelfSupervisedSettings(GuidedSettings):
+    """The same network on scans that are all thick in one direction, or on one; it starts from weights trained ahead."""
+
+    weights: str = "auto"
+    """``auto``: those that come with the library; their name, or a file; ``none``: learn from the scans alone. The
+    weights tell width, depth and reach."""
+    width: int = GuidedArchitecture.width
+    depth: int = GuidedArchitecture.depth
+    reach: int = GuidedArchitecture.reach
+    steps_per_slice: int = GuidedArchitecture.steps_per_slice
+    steps: int = 120
+    batch: int = 2
+    crop: int = 96
+    learning_rate: float = 5e-4
+    warmup: int = 10
+    average_flips: bool = False
+    told: bool = True
+    doubt: float = 0.3

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+from ...acquisition.slice_axis import slice_axis
 from ...errors import InputError
 from ...image.intensity import Scaling
 from ...image.labels import automatic_prior
 from ...image.volume import Volume
 from ..base import FitContext
-from ..plain.zero_filling import slice_axis
 from .descent import Tracker
 from .field import FieldRepresentation
 from .image import FitOfImage, FitOfSeco

@@ -122,10 +122,8 @@ class Pixels:
     def _widths(self, axis: int) -> np.ndarray:
         """Width of each voxel in units of the affine's column."""
         n = self.volume.shape[axis]
-        if axis != 2:
-            return np.ones(n)
-        steps = np.gradient(voxel_positions(self.volume, 2)) if n > 1 else np.ones(1)
-        return self.volume.extent_of_slices() * steps
+        steps = np.gradient(voxel_positions(self.volume, axis)) if n > 1 else np.ones(1)
+        return self.volume.extent_of_slices(axis) * steps
 
     @property
     def is_volume(self) -> bool:

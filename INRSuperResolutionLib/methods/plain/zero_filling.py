@@ -34,17 +34,13 @@ def dirichlet_matrix(positions: np.ndarray, size: int) -> np.ndarray:
     return np.where(near, 1.0, np.sin(np.pi * x) / (size * below)).astype(np.float32)
 
 
-def slice_axis(volume: Volume) -> int:
-    """The axis across the acquired slices: the one with a single voxel, else the coarsest."""
-    single = [axis for axis in range(3) if volume.shape[axis] == 1]
-    return volume.thick_axis if volume.thick_axis in single or not single else single[-1]
-
-
 class ZeroFilling:
     """A volume as a continuous function; as :class:`interpolate.Sampler`."""
 
     def __init__(self, volume: Volume) -> None:
-        self.volume = volume
+        from ...acquisition.slice_axis import slice_axis
+
+        self.volume, self.fill = volume, float(volume.data.min())
         self.plane = [axis for axis in range(3) if axis != slice_axis(volume)]
         self._fine: Any = None  # made at the first oblique grid
 
@@ -67,7 +63,7 @@ class ZeroFilling:
             outside[axis] = is_outside(positions, size)
         values = np.array(values, dtype=np.float32)
         for axis, beyond in outside.items():
-            np.moveaxis(values, axis, 0)[beyond] = self.volume.data.min()
+            np.moveaxis(values, axis, 0)[beyond] = self.fill
         return np.ascontiguousarray(values.transpose(np.argsort([source for source, _ in axes])))
 
     def _oblique(self, grid: Grid) -> np.ndarray:
@@ -83,6 +79,7 @@ class ZeroFilling:
                 data = apply_along(data, dirichlet_matrix(positions, size), axis)
                 affine[:3, axis] /= OBLIQUE_FACTOR
             self._fine = Sampler(self.volume.replace(data=data, affine=affine), 3)
+            self._fine.fill = self.fill
         return self._fine(grid)
 
 
@@ -91,28 +88,40 @@ class ZeroFillingRepresentation(Representation):
 
     kind = "zero-filling"
 
-    def __init__(self, volumes: Sequence[Volume], contrasts: Sequence[Contrast] | None = None) -> None:
+    def __init__(
+        self,
+        volumes: Sequence[Volume],
+        contrasts: Sequence[Contrast] | None = None,
+        fills: Sequence[float] | None = None,
+    ) -> None:
         super().__init__(
             contrasts or [Contrast.of(v) for v in volumes], {"parameters": 0, "steps": 0, "stopped_by": "schedule"}
         )
         self._fillings = [ZeroFilling(v) for v in volumes]
+        for filling, fill in zip(self._fillings, fills or ()):
+            filling.fill = fill
 
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         return np.stack([self._fillings[c](grid) for c in channels])
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays, places = pack_volumes([f.volume for f in self._fillings])
-        return arrays, {"volumes": places}
+        return arrays, {"volumes": places, "fills": [f.fill for f in self._fillings]}
 
     @classmethod
     def from_state(
         cls, contrasts: Sequence[Contrast], arrays: Mapping[str, np.ndarray], config: Mapping[str, Any]
     ) -> ZeroFillingRepresentation:
-        return cls(unpack_volumes(arrays, config["volumes"]), contrasts)
+        return cls(unpack_volumes(arrays, config["volumes"]), contrasts, config.get("fills"))
 
 
 def fit_zero_filling(
     volumes: Sequence[Volume], settings: InterpolationSettings, context: FitContext
 ) -> ZeroFillingRepresentation:
-    """The fit of zero filling: it only keeps the samples."""
-    return ZeroFillingRepresentation(volumes)
+    """The fit of zero filling: it only keeps the samples; with a slice profile, what the slices say of the points on them."""
+    from ...acquisition.forward_model import samples_through_profile
+    from ...acquisition.slice_axis import slice_axis
+
+    sharpened = [samples_through_profile(v, p, [slice_axis(v)], 3) for v, p in zip(volumes, context.profiles)]
+    fills = [float(v.data.min()) for v in volumes]
+    return ZeroFillingRepresentation(sharpened, [Contrast.of(v) for v in volumes], fills)

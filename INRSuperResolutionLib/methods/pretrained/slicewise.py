@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...acquisition.slice_axis import slice_axis
 from ...device import has_bfloat16
 from ...image.grid import Grid
 from ...image.intensity import Scaling, without_signal
@@ -27,7 +28,7 @@ from ...image.interpolate import Sampler, axis_map, index_coordinates, is_outsid
 from ...image.volume import Volume
 from ...progress import SILENT, Progress
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
-from ..plain.zero_filling import ZeroFilling, slice_axis
+from ..plain.zero_filling import ZeroFilling
 from .encoder import SliceNetwork
 from .trained_network import load_network
 from .weights import Weights

@@ -29,6 +29,8 @@ ENDING = ".safetensors"
 AUTO = "auto"
 # endings of the names of weights for CT, and beginnings of those for certain contrasts of MR
 FOR_CT, FOR_MR = "-ct", "-mr-"
+# what follows the method in the names of weights for slices that are averages, not point samples
+FOR_AVERAGES = "-averaged"
 FOLDER = Path(__file__).parents[2] / "Resources" / "Weights"
 
 
@@ -82,15 +84,18 @@ def shipped() -> dict[str, str]:
     return dict(json.loads((FOLDER / "checksums.json").read_text("utf-8")))
 
 
-def candidates(method: str, volumes: Sequence[Volume]) -> list[str]:
+def candidates(method: str, volumes: Sequence[Volume], averaged: bool = False) -> list[str]:
     """Names of the weights of `method` that come with the library and may suit the volumes, the most general first.
 
-    If all volumes are CT, those made for CT; else those for any volume and those for certain contrasts of MR.
+    If all volumes are CT, those made for CT; else those for any volume and those for certain contrasts of MR. Where
+    slices are `averaged`, those made for that, if there are any.
     """
-    for_ct = f"{method}{FOR_CT}"
-    if for_ct in shipped() and all(is_ct(v.data) for v in volumes):
+    known = shipped()
+    begin = f"{method}{FOR_AVERAGES}" if averaged and f"{method}{FOR_AVERAGES}" in known else method
+    for_ct = f"{begin}{FOR_CT}"
+    if for_ct in known and all(is_ct(v.data) for v in volumes):
         return [for_ct]
-    return [method, *sorted(name for name in shipped() if name.startswith(f"{method}{FOR_MR}"))]
+    return [begin, *sorted(name for name in known if name.startswith(f"{begin}{FOR_MR}"))]
 
 
 def fitting_weights(name: str, method: str, volumes: Sequence[Volume]) -> str:

@@ -1,0 +1,1 @@
+"""The panel: widgets ↔ parameter node, and what a run tells → widgets."""

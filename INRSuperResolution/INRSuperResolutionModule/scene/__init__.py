@@ -1,0 +1,1 @@
+"""What the scene holds and the views show: inputs, results, segmentations, comparisons."""

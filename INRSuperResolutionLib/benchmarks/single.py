@@ -1,0 +1,146 @@
+"""``inrsr benchmark single``: one scan with averaged thick slices, nothing said of their profile.
+
+gain
+    Slices of a volume are averaged, by a boxcar and by a Gaussian whose full width at half maximum is their distance, and
+    restored: by the guided network on the scan alone, by weights trained ahead, by both averaged. PSNR and SSIM inside the
+    mask (99.9th percentile = 1), over the better of linear and cubic; and the PSNR of the outermost slices alone, over the
+    better of these there. All methods take the slices for averages by a boxcar.
+real
+    Bands, noise and columns through the edge of the field of view on scans as they were acquired, beside linear and cubic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from ..acquisition.forward_model import FWHM
+from ..evaluation.artefacts import beside_interpolation
+from ..evaluation.metrics import compare, psnr
+from ..image.files import read
+from ..image.intensity import is_ct
+from ..image.volume import Volume
+from ..jobs.run import fit
+from .arbitrary import DEFAULT_DATA
+from .tables import Row, print_tables
+
+# name, and how many slices become one
+CASES = (
+    ("ms19_flair", 4),
+    ("ms19_t1", 4),
+    ("head_philips_T1_adni_mprage_iso1_top", 4),
+    ("spine_lumbar_T2_iso1", 4),
+    ("ct_chest_lidc0314_D_0.78x0.78x1_crop", 3),
+)
+REAL = ("clinical01_t1", "clinical01_flair", "glioma_flair", "prostatex0000_T2_tra")
+PROFILES = ("boxcar", "gaussian")
+METHODS = ("self-supervised", "cycleinr", "combined")
+INTERPOLATIONS = ("linear", "cubic")
+# a volume that is as bright as this in more than this part has no dark air around it: its darkest part is left out
+NO_AIR = 0.6
+AIR_HU = -900.0
+# slices with less of the patient are not counted among the outermost
+FULL_ENOUGH = 0.05
+
+
+def benchmark_single(options: argparse.Namespace) -> None:
+    """Print the tables."""
+    folder = Path(options.data) if options.data else DEFAULT_DATA
+    methods = options.methods or METHODS
+    makers = {"gain": lambda: gains(folder, methods), "real": lambda: real(folder, methods)}
+    print_tables(makers, options)
+
+
+def gains(folder: Path, methods: Sequence[str]) -> Iterator[Row]:
+    """Rows of figures: volumes × profiles × methods."""
+    for case, factor in CASES:
+        whole = read(folder / f"{case}.nii.gz")
+        for profile in PROFILES:
+            truth, thick = with_thick_slices(whole, factor, profile)
+            mask = patient(truth)
+            best = [
+                max(values)
+                for values in zip(*(figures(made(m, thick, truth), truth, mask, factor) for m in INTERPOLATIONS))
+            ]
+            for method in methods:
+                started = time.perf_counter()
+                found = figures(made(method, thick, truth), truth, mask, factor)
+                yield {
+                    "case": case,
+                    "factor": factor,
+                    "profile": profile,
+                    "method": method,
+                    "seconds": time.perf_counter() - started,
+                    "interpolation": best[0],
+                    "gain": found[0] - best[0],
+                    "edge_gain": found[1] - best[1],
+                    "ssim_gain": found[2] - best[2],
+                }
+
+
+def with_thick_slices(whole: Volume, factor: int, profile: str) -> tuple[Volume, Volume]:
+    """The volume cut to a whole number of thick slices along k, and these."""
+    count = whole.shape[2] // factor * factor
+    truth = whole.replace(data=np.ascontiguousarray(whole.data[:, :, :count]))
+    if profile == "boxcar":
+        data = truth.data.reshape(*truth.shape[:2], count // factor, factor).mean(axis=3)
+    else:
+        blurred = ndimage.gaussian_filter1d(truth.data.astype(np.float64), factor / FWHM, axis=2, mode="nearest")
+        centre = (factor - 1) / 2
+        low, high = blurred[:, :, int(np.floor(centre)) :: factor], blurred[:, :, int(np.ceil(centre)) :: factor]
+        slices = count // factor
+        data = (low[:, :, :slices] + high[:, :, :slices]) / 2
+    affine = truth.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * (factor - 1) / 2
+    affine[:3, 2] *= factor
+    return truth, Volume(data.astype(np.float32), affine, name=whole.name)
+
+
+def patient(truth: Volume) -> np.ndarray:
+    """Where figures are taken, bool: above the air, or the brighter part where there is none."""
+    if is_ct(truth.data):
+        return truth.data > AIR_HU
+    if truth.data.min() >= 0 and (truth.data > 0).mean() > NO_AIR:
+        return truth.data > np.percentile(truth.data, 100 * NO_AIR)
+    return truth.data > 0
+
+
+def made(method: str, thick: Volume, truth: Volume) -> np.ndarray:
+    """What a method with its usual settings makes of the thick slices, on the grid of the truth."""
+    return fit(method, [thick]).sample(truth.grid)[0].data
+
+
+def figures(result: np.ndarray, truth: Volume, mask: np.ndarray, factor: int) -> tuple[float, float, float]:
+    """PSNR, PSNR of the outermost slices with enough of the patient, and SSIM."""
+    whole = compare(result, truth.data, mask)["clean"]
+    low = float(truth.data.min())
+    span = float(np.percentile(truth.data[mask], 99.9)) - low
+    scaled = [np.clip((a - low) / span, 0, 1) for a in (result, truth.data)]
+    seen = [k for k in range(truth.shape[2]) if mask[:, :, k].mean() > FULL_ENOUGH]
+    ends = [*seen[:factor], *seen[-factor:]]
+    there = mask[:, :, ends]
+    edge = psnr(*(a[:, :, ends][there] for a in scaled))
+    return whole["psnr"], edge, whole["ssim"]
+
+
+def real(folder: Path, methods: Sequence[str]) -> Iterator[Row]:
+    """Rows of artefacts: scans × (linear, cubic, methods)."""
+    for case in REAL:
+        scan = read(folder / f"{case}.nii.gz")
+        for n, method in enumerate(methods):
+            result = fit(method, [scan]).sample(scan.grid.with_spacing(max(1.0, min(scan.spacing))))[0]
+            for name, found in beside_interpolation(result, scan).items():
+                if name == "result" or n == 0:
+                    yield {
+                        "case": case,
+                        "method": method if name == "result" else name,
+                        "bands": found.band,
+                        "noise": found.noise,
+                        "first": " ".join(f"{v:.0f}" for v in found.first),
+                        "last": " ".join(f"{v:.0f}" for v in found.last),
+                    }

@@ -1,0 +1,85 @@
+"""The classes of representations, by the kind that an ``.inr`` file names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..representation import Contrast, Representation
+
+LONGEST_AXIS = 2**31
+# what a report tells of every function
+_REPORTED = (
+    "method", "preset", "seed", "device", "parameters", "steps", "stopped_by", "settings", "slice_profile",
+    "registered_affines",
+)  # fmt: skip
+
+
+def representation_class(kind: str) -> type[Representation]:
+    """The class of this kind; its networks are imported only now.
+
+    Raises
+    ------
+    InputError
+        For a kind that this version does not know.
+    """
+    if kind == "spline":
+        from .plain.interpolation import SplineRepresentation
+
+        return SplineRepresentation
+    if kind == "zero-filling":
+        from .plain.zero_filling import ZeroFillingRepresentation
+
+        return ZeroFillingRepresentation
+    if kind == "explicit":
+        from .nexpr.representation import ExplicitRepresentation
+
+        return ExplicitRepresentation
+    if kind == "decoded":
+        from .coordinate.representation import DecodedRepresentation
+
+        return DecodedRepresentation
+    if kind == "volumetric":
+        from .cycleinr.representation import VolumetricRepresentation
+
+        return VolumetricRepresentation
+    if kind == "fourier":
+        from .multicontrast.inr import FourierRepresentation
+
+        return FourierRepresentation
+    if kind == "field":
+        from .perimage.field import FieldRepresentation
+
+        return FieldRepresentation
+    if kind == "guided":
+        from .multicontrast.guided import GuidedRepresentation
+
+        return GuidedRepresentation
+    if kind == "average":
+        from .combined.average import AverageRepresentation
+
+        return AverageRepresentation
+    raise InputError(f"the kind of representation {kind!r} is not known", "Use a newer version")
+
+
+def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Representation:
+    """The function that the metadata (kind, contrasts, config, provenance) and arrays of a file describe."""
+    contrasts = [
+        Contrast(str(c["name"]), np.dtype(c["dtype"]).name, _three(c["shape"]), c["affine"])
+        for c in metadata["contrasts"]
+    ]
+    if not all(c.grid.size for c in contrasts):  # makes every grid, which checks it
+        raise ValueError("a contrast without voxels")
+    representation = representation_class(metadata["kind"]).from_state(contrasts, arrays, metadata["config"])
+    representation.provenance = {**dict.fromkeys(_REPORTED), **metadata["provenance"]}
+    return representation
+
+
+def _three(shape: Any) -> tuple[int, int, int]:
+    i, j, k = map(int, shape)
+    if not 1 <= min(i, j, k) <= max(i, j, k) < LONGEST_AXIS:
+        raise ValueError(f"a shape of {shape}")
+    return i, j, k
