@@ -54,7 +54,7 @@ def assert_refused(done, code, *words):
 def test_methods_are_listed(inrsr):
     listed = json.loads(inrsr("methods", "--json").stdout)
     assert [m["name"] for m in listed] == list(METHODS)
-    assert inrsr("methods").stdout.count("\n") == len(METHODS)
+    assert inrsr("methods").stdout.count("\n") == len(METHODS) + 1  # and auto
 
 
 @pytest.mark.parametrize("method", list(METHODS))

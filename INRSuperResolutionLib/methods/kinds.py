@@ -74,6 +74,9 @@ def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.nda
     if not all(c.grid.size for c in contrasts):  # makes every grid, which checks it
         raise ValueError("a contrast without voxels")
     representation = representation_class(metadata["kind"]).from_state(contrasts, arrays, metadata["config"])
+    for name, kind in (("registered_affines", list), ("labels", list), ("slices", list), ("weights", dict)):
+        if not isinstance(metadata["provenance"].get(name), (kind, type(None))):
+            raise TypeError(f"provenance: {name}")
     representation.provenance = {**dict.fromkeys(_REPORTED), **metadata["provenance"]}
     return representation
 
