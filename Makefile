@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # pinned, because a plain "torch" may pull gigabytes of CUDA; another build: make TORCH=torch==2.8.0 …
 TORCH ?= torch==2.13.0
+# two tests at a time, each with a thread of its own; a worker that has nothing left takes from the other one
+TEST_OPTIONS ?= --numprocesses 2 --dist worksteal
 
 .PHONY: help demo test lint panel screenshots clean
 
@@ -24,7 +26,7 @@ demo: $(BIN)/inrsr
 	$(BIN)/python -m INRSuperResolutionLib.demo
 
 test: $(BIN)/inrsr
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TEST_OPTIONS)
 
 lint: $(BIN)/inrsr
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from .errors import InputError
 from .image.grid import Grid
 from .image.volume import Volume
 from .methods import METHODS, FitContext, get_method
+from .methods.base import LARGEST_SEED
 from .methods.pretrained.weights import Weights
 from .progress import Event, Progress
 from .representation import Representation
@@ -83,6 +84,8 @@ def fit(
     values = chosen.settings(preset, settings)
     if not isinstance(progress, Progress):
         progress = Progress(progress)
+    if not 0 <= seed < LARGEST_SEED:
+        raise InputError(f"seed {seed} is not valid", f"Give a whole number from 0 to {LARGEST_SEED - 1}")
     device = resolve_device(device) if chosen.needs_torch else "cpu"
     volumes = list(volumes)
     if register and len(volumes) > 1:

@@ -19,6 +19,13 @@ from .json_text import json_text
 from .progress import SILENT, Progress
 
 FORMAT = "inrsr-representation/3"
+# settings that a network's arrays show: none can be larger than their largest axis, or more than there are arrays
+SIZES = ("width", "head_width", "class_width", "features", "latent", "wide", "frequencies", "phases", "patch", "factor")
+COUNTS = (
+    "blocks", "wide_blocks", "hidden", "hidden_layers", "class_layers", "layers", "convolutions", "shared_layers",
+    "depth", "products",
+)  # fmt: skip
+MOST_CONTRASTS = 1000
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,7 @@ class Representation(ABC):
             "config": config,
             "provenance": self.provenance,
         }
-        beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        beside = path.with_name(f".inrsr-{os.getpid()}.tmp")
         try:
             save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, beside, {"inrsr": json_text(metadata)})
             os.replace(beside, path)
@@ -200,13 +207,62 @@ def read_state(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         with safe_open(path, framework="np") as file:
             metadata = json.loads((file.metadata() or {}).get("inrsr", "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, TypeError, RecursionError, SafetensorError) as error:
         raise InputError(f"cannot read {path}: {error}", "It is damaged or no .inr file") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path} has no header of ours", "It is damaged or no .inr file")
     if metadata.get("format") != FORMAT:
         raise InputError(
             f"{path} has the format {metadata.get('format')!r}, not {FORMAT!r}", "Make it again with this version"
         )
+    reason = _what_is_damaged(arrays, metadata)
+    if reason:
+        raise InputError(f"{path}: {reason}", "It is damaged: make it again")
     return arrays, metadata
+
+
+def _what_is_damaged(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> str | None:
+    """What is wrong with the parts of every ``.inr`` file; None if nothing is."""
+    for name, kind in (("kind", str), ("contrasts", list), ("config", dict), ("provenance", dict)):
+        if not isinstance(metadata.get(name), kind):
+            return f"{name} is missing"
+    if not 1 <= len(metadata["contrasts"]) <= MOST_CONTRASTS:
+        # a newer kind may have none: it is refused for its kind
+        return None if not metadata["contrasts"] else f"{len(metadata['contrasts'])} contrasts"
+    for name, array in arrays.items():
+        if np.issubdtype(array.dtype, np.inexact) and not np.isfinite(array).all():
+            return f"the array {name} holds values that are no numbers"
+    shapes = [a.shape for a in arrays.values()]
+    for settings in _settings_in(metadata["config"]):
+        reason = absurd_size(settings, shapes)
+        if reason:
+            return f"a network with {reason}, which its arrays do not have"
+    return None
+
+
+def _settings_in(config: Any) -> Iterator[Mapping[str, Any]]:
+    """All dicts in a configuration, it included."""
+    if isinstance(config, dict):
+        yield config
+        for value in config.values():
+            yield from _settings_in(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _settings_in(value)
+
+
+def absurd_size(settings: Mapping[str, Any], shapes: Sequence[tuple[int, ...]]) -> str | None:
+    """The setting of a network, as text, that cannot be true of arrays of these shapes; None if all can.
+
+    A hostile or damaged file must not have a network made of it that fills the memory, or takes for ever.
+    """
+    largest = max((n for shape in shapes for n in shape), default=0)
+    for name, value in settings.items():
+        if name in (*SIZES, *COUNTS) and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+            return f"{name} = {str(value)[:40]}"
+        if (name in SIZES and value > max(16, 2 * largest)) or (name in COUNTS and value > max(16, len(shapes))):
+            return f"{name} = {str(value)[:40]}"
+    return None
 
 
 def pack_volumes(volumes: Sequence[Volume]) -> tuple[dict[str, np.ndarray], list[dict[str, Any]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +11,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# one thread for each test and what it starts: threads that share cores wait for each other. Before torch is loaded.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -94,9 +100,50 @@ def pytest_sessionfinish(session, exitstatus):
         application.exit_code = int(exitstatus)
 
 
+def run_here(job, on_event):
+    """Stands in for :func:`client.run_in_worker`: the worker's own work, from the job file on, in this process."""
+    import tempfile
+    from dataclasses import replace
+
+    from INRSuperResolutionLib import errors
+    from INRSuperResolutionLib.jobs import worker
+
+    events = []
+
+    def emit(event):
+        events.append(event)
+        if event["event"] != "error":
+            on_event(event)
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "job.json"
+        replace(job, run_id="here").write(path)
+        code = worker.work(str(path), emit, worker.CancelSignal(), lambda: None)
+    last = events[-1]
+    if code == 0:
+        return last["report"]
+    kinds = (errors.InputError, errors.Cancelled, errors.OutOfMemory, errors.MissingError, errors.InrsrError)
+    raise next(k for k in kinds if k.code == last["code"])(last["message"], last["advice"])
+
+
 @pytest.fixture
-def inrsr():
-    """Calls the command line as a process; returns it completed."""
+def inrsr(monkeypatch):
+    """Calls the command line, worker included, in this process, which saves the imports; returns it completed."""
+    from INRSuperResolutionLib.cli import main, upscale
+
+    def call(*arguments) -> subprocess.CompletedProcess[str]:
+        words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            patch.setattr(upscale, "run_in_worker", run_here)
+            code = main(words)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+    return call
+
+
+@pytest.fixture
+def inrsr_process():
+    """Calls the command line as a process, as a user does; returns it completed."""
 
     def call(*arguments, **options) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "INRSuperResolutionLib", *map(str, arguments)]

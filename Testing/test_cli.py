@@ -55,7 +55,7 @@ def assert_refused(done, code, *words):
 def test_methods_are_listed(inrsr):
     listed = json.loads(inrsr("methods", "--json").stdout)
     assert [m["name"] for m in listed] == list(METHODS)
-    assert inrsr("methods").stdout.count("\n") == len(METHODS)
+    assert inrsr("methods").stdout.count("\n") == len(METHODS) + 1  # and auto
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -209,20 +209,22 @@ def test_missing_device(tmp_path, inrsr, scans):
     assert_refused(done, 5, "cuda", "--device cpu")
 
 
-def test_existing_output_survives_a_failed_run(tmp_path, inrsr, scans):
+def test_existing_output_survives_a_failed_run(tmp_path, inrsr_process, scans):
     (tmp_path / "o.nii.gz").write_bytes(b"old")
-    done = inrsr(
+    done = inrsr_process(
         "upscale", "linear", scans[0], tmp_path / "no.nii.gz", "--output", tmp_path / "o.nii.gz", tmp_path / "p.nii.gz"
     )
     assert_refused(done, 2)
     assert (tmp_path / "o.nii.gz").read_bytes() == b"old"
 
 
-def test_same_seed_same_bits(tmp_path, inrsr, scans):
+def test_same_seed_same_bits(tmp_path, inrsr_process, scans):
     outputs = []
     for run in ("1", "2"):
         out = [tmp_path / f"{run}a.nrrd", tmp_path / f"{run}b.nrrd"]
-        done = inrsr("upscale", "multicontrast", *scans, "--output", *out, "--seed", "3", *SHORT["multicontrast"])
+        done = inrsr_process(
+            "upscale", "multicontrast", *scans, "--output", *out, "--seed", "3", *SHORT["multicontrast"]
+        )
         assert done.returncode == 0, done.stderr
         outputs.append([read(p).data for p in out])
     for first, second in zip(*outputs):

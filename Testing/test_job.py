@@ -6,7 +6,7 @@ import pytest
 
 from INRSuperResolutionLib.errors import InputError
 from INRSuperResolutionLib.jobs.job import SCHEMA, Job
-from INRSuperResolutionLib.jobs.staging import Staging, clear_staging, staging_folders
+from INRSuperResolutionLib.jobs.staging import Staging, clear_own_staging, staging_folders
 
 
 def job(**changes) -> Job:
@@ -84,7 +84,7 @@ def test_results_appear_together_and_leave_nothing_else(tmp_path):
     assert (a.read_text(), b.read_text()) == ("new", "report")
     assert not any(folder.exists() for folder in staging_folders(made))
     Staging(made)
-    clear_staging(made)
+    clear_own_staging()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.nii.gz", "sub"]
 
 

@@ -56,3 +56,23 @@ print(kept, held())
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     kept, left = map(int, done.stdout.split())
     assert left < max(kept - 150, 60), (kept, left)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux tells")
+def test_linux_is_read_in_bytes(monkeypatch, tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal:  8000000 kB\nMemFree:  1 kB\nMemAvailable:    3000000 kB\n")
+    real = open
+    monkeypatch.setattr(
+        "builtins.open", lambda path, *a, **k: real(tmp_path / "meminfo" if path == "/proc/meminfo" else path, *a, **k)
+    )
+    assert memory.available_memory() == 3000000 * 1024
+
+
+def test_peak_memory_is_in_megabytes():
+    """Of a process that is known to hold 200 MB more than another one."""
+    program = "from INRSuperResolutionLib.memory import peak_memory_mb; x = b'x' * {}; print(peak_memory_mb())"
+    small, large = (
+        float(subprocess.run([sys.executable, "-c", program.format(n)], capture_output=True, check=True).stdout)
+        for n in (1, 200 << 20)
+    )
+    assert large - small == pytest.approx(200, abs=30)

@@ -12,11 +12,11 @@ from INRSuperResolutionLib.evaluation.metrics import (
     compare,
     consistency,
     kspace_consistency,
-    mutual_information,
     mutual_information_error,
     psnr,
 )
 from INRSuperResolutionLib.image.interpolate import resample
+from INRSuperResolutionLib.image.similarity import mutual_information
 
 
 @pytest.fixture

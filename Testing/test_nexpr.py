@@ -10,12 +10,12 @@ from tinynetworks import blobs, random_weights, small
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Grid, Volume
 from INRSuperResolutionLib.image.interpolate import resample, weight_matrix
-from INRSuperResolutionLib.methods import slicewise
 from INRSuperResolutionLib.methods.nexpr.consistency import centre_of_kspace, correction, fine_positions, is_period
 from INRSuperResolutionLib.methods.nexpr.drawing import SliceFunction
 from INRSuperResolutionLib.methods.nexpr.network import NExpRNetwork
 from INRSuperResolutionLib.methods.nexpr.raster import Basis, direct_sum, knots, rasterise
 from INRSuperResolutionLib.methods.nexpr.settings import PAPER_ARCHITECTURE
+from INRSuperResolutionLib.methods.pretrained import slicewise
 from INRSuperResolutionLib.methods.pretrained.encoder import lattice_points, parameters_of
 from INRSuperResolutionLib.methods.pretrained.networks import make_network
 

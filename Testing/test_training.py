@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from tinynetworks import DATA, QUICK, TRAINED, blobs, small, training
 
 from INRSuperResolutionLib import InputError, write
+from INRSuperResolutionLib.cli import train as command
 from INRSuperResolutionLib.image.intensity import Scaling
-from INRSuperResolutionLib.training import command
 from INRSuperResolutionLib.training.data import DataSettings, SliceSet, cut, make_example
 from INRSuperResolutionLib.training.denoise import DENOISERS
 from INRSuperResolutionLib.training.loop import Team

@@ -54,6 +54,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("--report", metavar="FILE.json", help="write a report with settings, times and consistency")
     parser.add_argument("--progress", choices=("bar", "json", "none"), default="bar")
+    parser.add_argument("--skip-existing", action="store_true", help="do nothing if all results are there already")
     add_debug(parser)
 
 

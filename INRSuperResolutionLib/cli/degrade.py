@@ -29,8 +29,13 @@ def add(commands: Commands) -> None:
 def run_degrade(options: argparse.Namespace) -> None:
     """``inrsr degrade``."""
     from ..acquisition.degrade import degrade
-    from ..image.files import read, write_atomically
+    from ..image.files import check_writable_format, read, write_atomically
+    from ..jobs.paths import check_nothing_overwritten, check_path
 
+    for path in (options.input, options.output):
+        check_path(path)
+    check_writable_format(options.output)
+    check_nothing_overwritten([options.output], [options.input])
     volume = read(options.input)
     for told in volume.warnings:
         print(f"inrsr: warning: {told}", file=sys.stderr)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from ..jobs.bar import Bar, show_warning
 from ..jobs.client import run_in_worker
 from ..jobs.job import PROFILE_CHOICES, Job
+from ..jobs.scratch import scratch_folder
+from ..jobs.streams import tell
 from ..progress import Event
 from .arguments import Commands, add_output, add_run, changes_of
 
@@ -63,7 +65,12 @@ def add(commands: Commands) -> None:
         "one (LPS mm), as for resampling; in 3D Slicer they move an input onto the first one",
     )
     upscale.add_argument("--seed", type=int, default=0)
-    upscale.add_argument("--max-seconds", type=float, metavar="S", help="upper limit for the fit")
+    upscale.add_argument(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="upper limit for the run; the fit gets what reading, sampling and writing leave",
+    )
     upscale.add_argument(
         "--save-representation", metavar="FILE.inr", help="keep the continuous function, to sample it again"
     )
@@ -107,7 +114,7 @@ def run_upscale(options: argparse.Namespace) -> None:
         representation=options.save_representation,
         report=options.report,
     )
-    run_with_progress(job, options.progress)
+    run_with_progress(job, options.progress, options.skip_existing)
 
 
 def run_sample(options: argparse.Namespace) -> None:
@@ -126,14 +133,19 @@ def run_sample(options: argparse.Namespace) -> None:
         threads=options.threads,
         report=options.report,
     )
-    run_with_progress(job, options.progress)
+    run_with_progress(job, options.progress, options.skip_existing)
 
 
-def run_with_progress(job: Job, style: str) -> None:
+def run_with_progress(job: Job, style: str, skip_existing: bool = False) -> None:
     """Run a job in its worker, and tell of it as JSON lines on stdout, as a bar on stderr, or not at all."""
+    if skip_existing and all(Path(p).is_file() for p in job.results()):
+        if style == "bar":
+            tell(f"{', '.join(job.results())}: there already, skipped")
+        return
     if style == "json":
-        with tempfile.TemporaryDirectory(prefix="inrsr-preview-") as folder:
-            run_in_worker(replace(job, preview_folder=folder), lambda event: print(json.dumps(event), flush=True))
+        with scratch_folder("preview-") as folder:
+            job = replace(job, preview_folder=str(folder))
+            run_in_worker(job, lambda event: tell(json.dumps(event), sys.stdout))
         return
     show: Callable[[Event], None] = Bar() if style == "bar" else show_warning
     report = run_in_worker(job, show)
@@ -144,4 +156,4 @@ def run_with_progress(job: Job, style: str) -> None:
             print(f"{given['path']}: {describe_slices(taken)}", file=sys.stderr)
         for output, agreement in zip(report["outputs"], report["consistency_db"] or [None] * len(report["outputs"])):
             told = "" if agreement is None else f", agrees with its input to {agreement:.1f} dB"
-            print(f"{output['path']}: {' × '.join(map(str, output['shape']))} voxels{told}", file=sys.stderr)
+            tell(f"{output['path']}: {' × '.join(map(str, output['shape']))} voxels{told}")

@@ -19,9 +19,9 @@ from ..acquisition.slice_axis import slice_axis
 from ..image.grid import Grid
 from ..image.intensity import foreground, robust_range, without_signal
 from ..image.interpolate import axis_map, index_coordinates, resample
+from ..image.similarity import mutual_information
 from ..image.volume import Volume
 
-MI_BINS = 32
 # a result that is less than this times finer than the input does not hold the k-space that the input lacks
 FINER = 1.25
 # of a result or its input are looked at together
@@ -85,18 +85,6 @@ def compare(result: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> dict
 def _min_max_in(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     low, high = float(data[mask].min()), float(data[mask].max())
     return np.where(mask, (data.astype(np.float64) - low) / ((high - low) or 1.0), 0.0)
-
-
-def mutual_information(a: np.ndarray, b: np.ndarray, mask: np.ndarray, bins: int = MI_BINS) -> float:
-    """Mutual information (nats) of two images inside `mask`, from a `bins` × `bins` joint histogram.
-
-    Source: McGinnis et al. 2023 (multi-contrast INR), Eq. 2.
-    """
-    joint, _, _ = np.histogram2d(a[mask], b[mask], bins)
-    p = joint / joint.sum()
-    independent = p.sum(1, keepdims=True) @ p.sum(0, keepdims=True)
-    used = p > 0
-    return float(np.sum(p[used] * np.log(p[used] / independent[used])))
 
 
 def mutual_information_error(

@@ -6,6 +6,7 @@ import sys
 import time
 
 from ..progress import Event
+from .streams import tell
 
 BAR_WIDTH = 28
 
@@ -13,7 +14,7 @@ BAR_WIDTH = 28
 def show_warning(event: Event) -> None:
     """Print a warning on stderr; nothing else."""
     if event["event"] == "warning":
-        print(f"inrsr: warning: {event['message']}", file=sys.stderr)
+        tell(f"inrsr: warning: {event['message']}")
 
 
 class Bar:
@@ -24,7 +25,14 @@ class Bar:
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
         self._last_line = time.perf_counter()
+        self._expected = ""
         self._of_run = 0.0
+
+    def _tell_expected(self) -> None:
+        """What the run will take, once it goes well: one that is refused tells nothing but why."""
+        if self._expected:
+            tell(self._expected if not self._is_terminal else f"\r\033[K{self._expected}")
+        self._expected = ""
 
     def __call__(self, event: Event) -> None:
         if event["event"] == "progress":
@@ -34,17 +42,21 @@ class Bar:
             text = f"{event['stage']:8} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {self._of_run:4.0%}"
             text += f"  {duration(float(left))} left" if left is not None else ""  # type: ignore[arg-type]
             if self._is_terminal:
-                print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+                if event["stage"] == "fit" and float(event["fraction"]) > 0:  # type: ignore[arg-type]
+                    self._tell_expected()
+                tell(f"\r\033[K{text}", end="")
             elif time.perf_counter() - self._last_line > self.SECONDS_BETWEEN_LINES:
                 self._last_line = time.perf_counter()
-                print(text, file=sys.stderr, flush=True)
+                self._tell_expected()
+                tell(text)
             return
         if self._is_terminal:
-            print("\r\033[K", end="", file=sys.stderr)
+            tell("\r\033[K", end="")
         if event["event"] == "estimate":
             seconds, memory = event["seconds"], float(event["memory_bytes"])  # type: ignore[arg-type]
             needed = "" if seconds is None else f"{duration(float(seconds))}, "  # type: ignore[arg-type]
-            print(f"inrsr: about {needed}{memory / 2**30:.1f} GB", file=sys.stderr, flush=True)
+            self._expected = f"inrsr: about {needed}{memory / 2**30:.1f} GB"
+            return
         show_warning(event)
 
 

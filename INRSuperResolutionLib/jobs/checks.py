@@ -17,6 +17,10 @@ from ..memory import BYTES_PER_RESULT_VOXEL, available_memory
 from ..methods import get_method
 from .job import Job, is_dicom_output
 
+# of what is foreseen of a method, which may be too much
+SURE_PART = 0.75
+MANY_VOXELS = 10**6
+
 
 def check_job(job: Job) -> None:
     """Raise InputError for what can be seen to be wrong before any work."""
@@ -70,13 +74,21 @@ def check_finite(results: Sequence[Volume], probabilities: np.ndarray | None = N
             )
 
 
-def check_memory(grids: Sequence[Grid]) -> None:
-    """Raise OutOfMemory if results of this size cannot fit the memory that is free."""
-    needed = BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids)
+def check_memory(grids: Sequence[Grid], method: str = "", foreseen: int = 0) -> None:
+    """Raise OutOfMemory if results of this size cannot fit the memory that is free.
+
+    Parameters
+    ----------
+    method, foreseen
+        The method, and the bytes that :func:`estimate.estimate` foresees for it.
+    """
+    needed = max(BYTES_PER_RESULT_VOXEL * sum(g.size for g in grids), int(SURE_PART * foreseen))
     free = available_memory()
     if free is not None and needed > free:
-        shape = " × ".join(map(str, grids[0].shape))
+        shape = " × ".join(f"{n:.3g}" if n > MANY_VOXELS else str(n) for n in grids[0].shape)
+        with_method = f" with {method}" if method else ""
+        told = f"{needed / 2**30:.1f}" if needed < MANY_VOXELS * 2**30 else f"{needed / 2**30:.1g}"
         raise OutOfMemory(
-            f"a result of {shape} voxels needs about {needed / 2**30:.1f} GB, {free / 2**30:.1f} GB are free",
+            f"a result of {shape} voxels{with_method} needs about {told} GB, {free / 2**30:.1f} GB are free",
             "Choose a coarser spacing or a smaller region",
         )

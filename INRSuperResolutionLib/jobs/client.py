@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import uuid
 from collections.abc import Callable
@@ -17,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from .. import errors
-from ..errors import Cancelled, InrsrError, OutOfMemory
+from ..errors import LESS_MEMORY, Cancelled, InrsrError, OutOfMemory, as_inrsr_error, tells_of_memory
 from ..progress import Event
 from .job import Job
+from .scratch import scratch_folder
 from .staging import clear_staging
 
 # what a cancelled worker gets before it is killed; it ends itself after 1 s
 KILL_AFTER_SECONDS = 1.7
 LOG_LINES = 400
+WORKER = (sys.executable, "-u", "-m", f"{__package__}.worker")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -62,13 +63,14 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
     InrsrError
         As the worker told it, with the log of the worker as the attribute `log`.
     """
-    job = replace(job, run_id=job.run_id or uuid.uuid4().hex[:12])
+    # an id of its own, so that clearing up behind it touches no other run
+    job = replace(job, run_id=f"{job.run_id or 'run'}-{uuid.uuid4().hex[:12]}")
     kills = out_of_memory_kills()
-    with tempfile.TemporaryDirectory(prefix="inrsr-") as folder:
-        path = Path(folder) / "job.json"
+    with scratch_folder() as folder:
+        path = folder / "job.json"
         job.write(path)
-        with subprocess.Popen(
-            [sys.executable, "-u", "-m", f"{__package__}.worker", str(path)],
+        with _start(
+            [*WORKER, str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -78,7 +80,10 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
             start_new_session=True,  # a Ctrl-C of the terminal reaches the worker through this process only
         ) as process:
             cancelled = threading.Event()
-            old = {s: signal.signal(s, lambda *_: cancel(process, cancelled)) for s in (signal.SIGINT, signal.SIGTERM)}
+            old = {}
+            if threading.current_thread() is threading.main_thread():  # only there Python handles signals
+                for s in (signal.SIGINT, signal.SIGTERM):
+                    old[s] = signal.signal(s, lambda *_: cancel(process, cancelled))
             log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
             reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
             reader.start()
@@ -93,12 +98,22 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
                 clear_staging(job)
             reader.join(timeout=1)
     if failure is None and (code != 0 or report is None):
-        failure = _died(code, cancelled.is_set(), out_of_memory_kills() > kills)
+        failure = _died(code, cancelled.is_set(), out_of_memory_kills() > kills, "".join(log))
     if failure is not None:
         failure.log = "".join(log)  # type: ignore[attr-defined]
         raise failure
     assert report is not None
     return report
+
+
+def _start(command: list[str], **options: Any) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(command, **options)
+    except OSError as error:
+        told = as_inrsr_error(error)
+        if told.exit_code == 1:
+            told = InrsrError(f"the worker cannot be started: {error}", "Check that Python itself can be run")
+        raise told from error
 
 
 def _follow(
@@ -111,6 +126,8 @@ def _follow(
             event = json.loads(line)
         except ValueError:
             continue  # half a line of a killed worker
+        if not isinstance(event, dict) or "event" not in event:
+            continue
         if event["event"] == "error":
             kinds = (errors.InputError, errors.Cancelled, errors.OutOfMemory, errors.MissingError)
             kind = next((k for k in kinds if k.code == event["code"]), InrsrError)
@@ -138,10 +155,12 @@ def cancel(process: subprocess.Popen[str], cancelled: threading.Event) -> None:
     timer.start()
 
 
-def _died(code: int, was_cancelled: bool, memory_kill: bool) -> InrsrError:
+def _died(code: int, was_cancelled: bool, memory_kill: bool, log: str) -> InrsrError:
     """The error for a worker that ended without telling why."""
-    if was_cancelled:
+    if was_cancelled or code in (-signal.SIGTERM, -signal.SIGINT):
         return Cancelled()
+    if "MemoryError" in log or tells_of_memory(log):  # it could not even start
+        return OutOfMemory("out of memory at the start of the worker", LESS_MEMORY)
     if memory_kill:
         return OutOfMemory(
             "the system killed the run because memory ran out", "Choose a coarser spacing or a smaller region"

@@ -5,14 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from ..device import DEVICES
 from ..errors import InputError
+from ..image.grid import as_triple
+from ..methods.base import LARGEST_SEED
+from .paths import check_nothing_overwritten, check_path
 
 SCHEMA = "inrsr-job/1"
+RUN_ID = r"[A-Za-z0-9_-]{0,64}"
+SMALLEST, LARGEST = 1e-4, 1e4
 PROFILES = ("none", "boxcar", "gaussian")
 PROFILE_CHOICES = ("auto", *PROFILES, "estimate")
 
@@ -66,7 +72,7 @@ class Job:
     """CPU threads; None for all cores that the process may use."""
     seed: int = 0
     max_seconds: float | None = None
-    """An upper limit for the fit; None for the method's own schedule."""
+    """An upper limit for the run: the fit gets what the rest leaves. None for the method's own schedule."""
     representation: str | None = None
     """Where to save the representation (``.inr``)."""
     report: str | None = None
@@ -87,12 +93,14 @@ class Job:
             )
         if not self.results():
             raise InputError("nothing would be written", "Name an output")
+        for path in [*self.sources(), *self.results(), *([self.preview_folder] if self.preview_folder else [])]:
+            check_path(path)
+        if not re.fullmatch(RUN_ID, self.run_id):
+            raise InputError(f"job: run_id {self.run_id[:80]!r} is not valid", "Use up to 64 letters, digits, _ and -")
         written = [str(Path(p).resolve()) for p in self.results()]
         if len(set(written)) != len(written):
             raise InputError("two results have the same file name", "Give each its own")
-        clash = set(written) & {str(Path(p).resolve()) for p in [*self.inputs, *self.label_files()]}
-        if clash:
-            raise InputError(f"{clash.pop()} is an input and would be overwritten", "Choose another output")
+        check_nothing_overwritten(self.results(), self.sources())
         if sum(v is not None for v in (self.like, self.spacing, self.scale)) > 1:
             raise InputError("more than one of like, spacing and scale is given", "Keep one")
         if self.transforms is not None and not (self.register and len(self.inputs) > 1):
@@ -119,7 +127,13 @@ class Job:
                 )
         if self.threads is not None and self.threads < 1:
             raise InputError(f"{self.threads} threads cannot work", "Give at least 1")
-        if self.max_seconds is not None and not self.max_seconds > 0:
+        if not 0 <= self.seed < LARGEST_SEED:
+            raise InputError(f"seed {self.seed} is not valid", f"Give a whole number from 0 to {LARGEST_SEED - 1}")
+        if self.spacing is not None:
+            check_range(self.spacing, "the spacing", "mm")
+        if self.scale is not None:
+            check_range(self.scale, "the scale", "times")
+        if self.max_seconds is not None and not 0 < self.max_seconds < math.inf:
             raise InputError(f"{self.max_seconds:g} seconds are not enough", "Give a positive number")
 
     def results(self) -> list[str]:
@@ -134,6 +148,12 @@ class Job:
         names = [Path(p).name.split(".")[0] for p in self.inputs]
         folder = Path(self.transforms)
         return [str(folder / f"{n}-{name}-to-{names[0]}.tfm") for n, name in enumerate(names[1:], 2)]
+
+    def sources(self) -> list[str]:
+        """All files and folders that the run will read; weights only where they are given as a file."""
+        weights = self.settings.get("weights")
+        files = [weights] if isinstance(weights, str) and weights.endswith(".safetensors") else []
+        return [*self.inputs, *self.label_files(), *(p for p in (self.mask, self.like) if p), *files]
 
     def label_files(self) -> list[str]:
         """The files of the segmentation; none for ``auto``."""
@@ -164,14 +184,15 @@ class Job:
         known = {f.name: f for f in dataclasses.fields(cls)}
         for name in values:
             if name not in known:
-                raise InputError(f"job: {name!r} is not known", f"Known are {', '.join(known)}")
+                raise InputError(f"job: {name[:80]!r} is not known", f"Known are {', '.join(known)}")
         for name, f in known.items():
             if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and name not in values:
-                raise InputError(f"job: {name!r} is missing")
+                raise InputError(f"job: {name!r} is missing", "Correct the job file")
         hints = get_type_hints(cls)
         for name, value in values.items():
             if not _is_a(value, hints[name]):
-                raise InputError(f"job: {name} = {value!r} is not of type {known[name].type}")
+                shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:80]}…"
+                raise InputError(f"job: {name} = {shown} is not of type {known[name].type}", "Correct the job file")
         return cls(**values)
 
     @classmethod
@@ -179,8 +200,8 @@ class Job:
         """Read a job file; raises InputError as :meth:`from_dict`, and for a file that is no JSON object."""
         try:
             values = json.loads(Path(path).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"cannot read the job file {path}: {error}") from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise InputError(f"cannot read the job file {path}: {error}", "Make it with this version") from error
         if not isinstance(values, dict):
             raise InputError(f"{path} is no job file", "It must hold one JSON object")
         return cls.from_dict(values)
@@ -188,6 +209,13 @@ class Job:
     def write(self, path: str | Path) -> None:
         """Write the job file."""
         Path(path).write_text(json.dumps(self.to_dict(), indent=1), "utf-8")
+
+
+def check_range(values: list[float], what: str, unit: str) -> None:
+    """Raise InputError unless these are one number or three, of a size that makes sense."""
+    for value in as_triple(values, what):
+        if not SMALLEST <= value <= LARGEST:
+            raise InputError(f"{what} {value:g} is not valid", f"Give {SMALLEST:g} to {LARGEST:g} {unit}")
 
 
 def _is_a(value: object, hint: Any) -> bool:
@@ -203,7 +231,7 @@ def _is_a(value: object, hint: Any) -> bool:
     if origin is dict:
         return isinstance(value, dict)
     if hint is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, float) or (isinstance(value, int) and _is_a(value, int) and abs(value) < 2**63)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, hint)

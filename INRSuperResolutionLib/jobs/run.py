@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..device import resolve_device
-from ..errors import InputError
+from ..errors import InputError, InrsrError, tells_of_memory
 from ..evaluation.agreement import agreements
 from ..fitting import fit, resolve_method
 from ..image.files import read, read_grid, write, write_dicom, write_probabilities
@@ -22,11 +22,14 @@ from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
 from .checks import check_finite, check_job, check_memory
-from .estimate import SECONDS_PER_WRITTEN_VOXEL, estimate
+from .estimate import SECONDS_PER_WRITTEN_VOXEL, Estimate, estimate
 from .grids import output_grids
 from .job import Job, is_dicom_output
 from .report import describe, describe_inputs, write_report
 from .staging import Staging
+
+# of the time limit, which the fit gets in any case
+LEAST_PART = 0.2
 
 
 @dataclass
@@ -50,7 +53,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     like = read_grid(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
     progress.stage("read")
-    found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress)
+    found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress, started)
     sample(found, job, like, progress)
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
     inputs = describe_inputs(job, found.volumes)
@@ -78,11 +81,32 @@ def open_saved(job: Job, like: Grid | None, progress: Progress) -> Found:
             "Name one output for each contrast of the representation",
         )
     check_memory(grids)
+    try_out(representation, job.inputs[0])
     progress.expect({"write": SECONDS_PER_WRITTEN_VOXEL * sum(g.size for g in grids)})
     return Found(representation, grids)
 
 
-def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
+def try_out(representation: Representation, path: str) -> None:
+    """Raise InputError unless the function of a file gives a number at a point of each contrast."""
+    points = []
+    for contrast in representation.contrasts:
+        i, j, k = (slice(n // 2, n // 2 + 1) for n in contrast.shape)
+        points.append(contrast.grid.crop((i, j, k)))
+    try:
+        values = representation.sample(points)
+    except InrsrError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+        if tells_of_memory(str(error)):
+            raise
+        raise InputError(
+            f"{path} cannot be sampled: {type(error).__name__}: {error}", "It is damaged: make it again"
+        ) from error
+    if not all(np.isfinite(v.data).all() for v in values):
+        raise InputError(f"{path} gives values that are no numbers", "It is damaged: make it again")
+
+
+def fit_inputs(job: Job, like: Grid | None, progress: Progress, started: float) -> Found:
     """Read the inputs, and fit the method to them."""
     volumes = []
     for n, path in enumerate(job.inputs):
@@ -94,8 +118,9 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
         for told in volume.warnings:
             progress.warning(told)
     grids = output_grids(job, [v.grid for v in volumes], like)
-    check_memory(grids)
-    foresee(job, volumes, grids, progress)
+    check_memory(grids)  # before what takes longer
+    foreseen = foresee(job, volumes, grids, progress)
+    check_memory(grids, job.method, foreseen.memory_bytes)
     representation = fit(
         job.method,
         volumes,
@@ -110,7 +135,7 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
         register=job.register,
         device=job.device,
         seed=job.seed,
-        max_seconds=job.max_seconds,
+        max_seconds=seconds_for_fit(job, foreseen, started, progress),
         progress=progress,
     )
     if job.register:  # registration has moved the frames
@@ -118,7 +143,21 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress) -> Found:
     return Found(representation, grids, volumes)
 
 
-def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> None:
+def seconds_for_fit(job: Job, foreseen: Estimate, started: float, progress: Progress) -> float | None:
+    """What `max_seconds` leaves for the fit, when reading, sampling and writing are counted; None without it."""
+    if job.max_seconds is None:
+        return None
+    rest = time.perf_counter() - started + sum(s for stage, s in foreseen.stages.items() if stage != "fit")
+    least = LEAST_PART * job.max_seconds
+    if job.max_seconds - rest < least and foreseen.stages.get("fit"):
+        progress.warning(
+            f"all but the fit takes about {rest:.0f} s; the fit gets {least:.0f} s of the {job.max_seconds:g} s,"
+            " and the run may take longer"
+        )
+    return max(job.max_seconds - rest, least)
+
+
+def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> Estimate:
     """Tell how long the run will take and how much memory it needs."""
     name, _ = resolve_method(job.method, volumes, grids, job.is_guided)
     method = get_method(name)
@@ -137,6 +176,7 @@ def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progre
     )
     progress.expect(needed.stages)
     progress.estimate(needed.seconds, needed.memory_bytes)
+    return needed
 
 
 def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> None:
@@ -145,6 +185,12 @@ def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> Non
     return_freed()  # what the fit worked with
     if job.outputs:
         found.results = found.representation.sample(found.grids, progress)
+        for result in found.results:
+            if not np.isfinite(result.data).all():
+                raise InputError(
+                    f"the result for {result.name} holds values that are no numbers",
+                    "The settings may let the fit diverge, or the intensities be too large or small for float32",
+                )
         found.representation.release()
         return_freed()
     if job.labels_output or job.probabilities_output:

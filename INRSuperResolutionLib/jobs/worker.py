@@ -7,7 +7,7 @@ closes, which is how it learns that who started it has died. Exit codes as of th
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import signal
 import stat
@@ -17,15 +17,15 @@ import traceback
 from pathlib import Path
 from typing import Any, TextIO
 
-from ..errors import Cancelled, InputError, InrsrError, OutOfMemory
+from ..errors import Cancelled, InrsrError, as_inrsr_error
 from ..json_text import json_text
 from ..progress import Progress
 from .job import Job
-from .staging import clear_staging
+from .staging import clear_own_staging, committed, committing
+from .streams import open_standard_streams
 
 # how long a run may take to notice a cancel by itself, before the process is ended under it
 PATIENCE_SECONDS = 1.0
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class CancelSignal:
@@ -45,8 +45,6 @@ class CancelSignal:
         """Listen on `stdin`, and call `end_now` when the run outlives a cancel by `PATIENCE_SECONDS`."""
         threading.Thread(target=self._listen, args=(stdin,), daemon=True).start()
         threading.Thread(target=self._end_late_run, args=(end_now,), daemon=True).start()
-        signal.signal(signal.SIGTERM, self.set)
-        signal.signal(signal.SIGINT, self.set)
 
     def _listen(self, stdin: TextIO) -> None:
         mode = os.fstat(stdin.fileno()).st_mode
@@ -66,43 +64,32 @@ class CancelSignal:
         end_now()
 
 
-def as_inrsr_error(error: BaseException) -> InrsrError:
-    """Any exception as one with a message for the user."""
-    if isinstance(error, InrsrError):
-        return error
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return OutOfMemory(
-            f"out of memory: {error}",
-            "Choose a coarser spacing, a smaller region or the preset fast, or use --device cpu",
-        )
-    if isinstance(error, OSError) and error.errno in DISK_FULL:
-        return InputError(f"the disk is full: {error.filename or error}", "Free some space or choose another folder")
-    # torch's CPU allocator raises a plain RuntimeError
-    if isinstance(error, RuntimeError) and "not enough memory" in str(error):
-        return OutOfMemory("out of memory", "Choose a coarser spacing, a smaller region or the preset fast")
-    return InrsrError(f"unexpected {type(error).__name__}: {error}", "Please report it, with the output of --debug")
-
-
 def work(job_path: str, emit: Any, cancel: CancelSignal, end_late: Any) -> int:
     """Run the job file; returns the exit code."""
     try:
         job = Job.read(job_path)
-        end_late(job)
+        end_late()
         from .run import run_job
 
         previews = Path(job.preview_folder) if job.preview_folder else None
         progress = Progress(emit, lambda: cancel.is_set, previews)
-    except InrsrError as error:
-        return tell(error, emit)
-    try:
-        emit({"event": "result", "report": run_job(job, progress)})
-        return 0
     except BaseException as error:
-        told = Cancelled() if cancel.is_set else as_inrsr_error(error)
-        if told.exit_code == 1:
-            traceback.print_exc()
-        clear_staging(job)
-        return tell(told, emit)
+        return fail(error, emit, cancel)
+    try:
+        report = run_job(job, progress)
+    except BaseException as error:
+        clear_own_staging()
+        return fail(error, emit, cancel)
+    emit({"event": "result", "report": report})
+    return 0
+
+
+def fail(error: BaseException, emit: Any, cancel: CancelSignal) -> int:
+    """Tell what ended the run, and return its exit code; the traceback of our own faults goes to the log."""
+    told = Cancelled() if cancel.is_set else as_inrsr_error(error)
+    if told.exit_code == 1:
+        traceback.print_exc()
+    return tell(told, emit)
 
 
 def tell(error: InrsrError, emit: Any) -> int:
@@ -125,21 +112,27 @@ def main(argv: list[str] | None = None) -> int:
     if len(arguments) != 1:
         print("usage: python -m INRSuperResolutionLib.worker job.json", file=sys.stderr)
         return 2
+    cancel = CancelSignal()
+    signal.signal(signal.SIGTERM, cancel.set)
+    signal.signal(signal.SIGINT, cancel.set)
+    open_standard_streams()
     # events keep the real stdout; whatever else prints there, C++ libraries included, goes to stderr
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
     lock = threading.Lock()
 
     def emit(event: dict[str, object]) -> None:
-        with lock:
+        # whoever started the worker may have gone: then the closed stdin ends the run
+        with lock, contextlib.suppress(BrokenPipeError):
             events.write(json_text(event) + "\n")
             events.flush()
 
-    cancel = CancelSignal()
-
-    def end_late(job: Job) -> None:
+    def end_late() -> None:
         def end_now() -> None:
-            clear_staging(job)
+            # what is being put in place will be there as a whole; then the run ends by itself
+            if not committing.acquire(blocking=False) or committed.is_set():
+                return
+            clear_own_staging()
             try:
                 tell(Cancelled(), emit)
             finally:

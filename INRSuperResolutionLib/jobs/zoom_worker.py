@@ -33,9 +33,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..errors import InputError, InrsrError
+from ..errors import InputError, InrsrError, as_inrsr_error
 from ..json_text import json_text
-from .worker import as_inrsr_error
 
 # coefficients that are shared, at most
 SHARED_BYTES = 3 << 28

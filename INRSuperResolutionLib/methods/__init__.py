@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, InrsrError, tells_of_memory
 from ..representation import Representation, read_state
 from . import combined, coordinate, cycleinr, multicontrast, nexpr, perimage
 from .base import FitContext, Method
@@ -160,12 +160,21 @@ def get_method(name: str) -> Method:
 
 
 def load_representation(path: str | Path) -> Representation:
-    """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`."""
+    """Load an ``.inr`` file; raises InputError as :func:`representation.read_state`, and if its parts do not fit."""
     arrays, metadata = read_state(path)
     try:
         return representation_from(metadata, arrays)
-    except InputError as error:
-        raise InputError(f"{path}: {error.message}", error.advice) from error
+    except InrsrError as error:
+        raise type(error)(f"{path}: {error.message}", error.advice) from error
+    # whatever the parts of a damaged file do to the code that joins them
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, AssertionError) as error:
+        if tells_of_memory(str(error)):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the parts of {path} do not fit each other: {type(error).__name__}: {reason}",
+            "It is damaged: make it again",
+        ) from error
 
 
 __all__ = ["METHODS", "FitContext", "Method", "get_method", "load_representation"]

@@ -21,6 +21,32 @@ if TYPE_CHECKING:  # a panel lists the methods before scipy and safetensors are 
 
 Settings = TypeVar("Settings")
 
+# what the generators of numpy and torch both take
+LARGEST_SEED = 2**32
+# the range of settings by their name, in whatever method; others need only be finite
+_SIZE, _COUNT, _LONG, _RATE = (1, 16384), (0, 256), (1, 10**9), (1e-9, 10.0)
+LIMITS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("width", "head_width", "class_width", "features", "latent", "frequencies", "phases"), _SIZE),
+    **dict.fromkeys(("hidden_layers", "class_layers", "depth", "hidden", "convolutions", "wide_blocks"), _COUNT),
+    **dict.fromkeys(("layers", "shared_layers", "blocks", "products", "patch", "factor"), (1, 256)),
+    **dict.fromkeys(("steps", "epochs", "volume_epochs", "volume_steps", "class_epochs"), _LONG),
+    **dict.fromkeys(("warmup", "checks_per_epoch"), _LONG),
+    **dict.fromkeys(("learning_rate", "conditioner_rate", "volume_rate"), _RATE),
+    "final_rate": (1e-9, 1.0),
+    "crop": (8, 1 << 20),
+    "mirrored": (1, 8),
+    **dict.fromkeys(("reach", "steps_per_slice"), (1, 256)),
+    **dict.fromkeys(("stack_ends", "doubt"), (0.0, 1.0)),
+    "background_share": (0.0, 1.0),
+    "batch": (0, 10**9),
+    "volume_batch": (0, 10**9),
+    "wide": (0, 16384),
+    **dict.fromkeys(("penalty", "beta"), (0.0, 1e6)),
+    **dict.fromkeys(("omega", "class_omega", "sigma", "scale", "input_scale"), (1e-6, 1e6)),
+    "band": (0.0, 1e3),
+    "train_seconds": (0.0, 1e7),
+}
+
 
 class Learner(Protocol):
     """Lets trained weights go on learning on the volumes themselves: what their sharp planes show is the truth.
@@ -130,9 +156,20 @@ def changed(settings: Settings, changes: Mapping[str, Any], title: str) -> Setti
     for name, value in changes.items():
         if name not in hints:
             known = ", ".join(hints) or "none"
-            raise InputError(f"setting {name!r} is not known to {title}", f"Its settings are: {known}")
+            raise InputError(f"setting {name[:60]!r} is not known to {title}", f"Its settings are: {known}")
         values[name] = _as_type(value, hints[name], name)
+        _check_range(name, values[name])
+        if name == "batch" and values[name] == 0 and "volume_batch" not in hints:
+            raise InputError(f"setting batch = 0 is out of range for {title}", "Give 1 or more")
     return dataclasses.replace(settings, **values)  # type: ignore[type-var]
+
+
+def _check_range(name: str, value: Any) -> None:
+    if isinstance(value, (bool, str)):
+        return
+    low, high = LIMITS.get(name, (-1e12, 1e12))
+    if not low <= value <= high:  # NaN is in no range
+        raise InputError(f"setting {name} = {value:g} is out of range", f"Give {low:g} to {high:g}")
 
 
 def _as_type(value: Any, hint: Any, name: str) -> Any:
@@ -142,6 +179,9 @@ def _as_type(value: Any, hint: Any, name: str) -> Any:
             return truth[str(value).lower()]
         if hint is int and float(value) != int(float(value)):
             raise ValueError
-        return hint(float(value)) if hint is int else hint(value)
+        if hint is str and not isinstance(value, str):
+            raise ValueError
+        return int(float(value)) if hint is int else hint(value)
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        raise InputError(f"setting {name} = {value!r} is not of type {hint.__name__}") from error
+        shown = repr(value) if len(repr(value)) <= 60 else f"{repr(value)[:60]}…"
+        raise InputError(f"setting {name} = {shown} is not of type {hint.__name__}", "Correct the value") from error

@@ -10,6 +10,13 @@ import numpy as np
 from ..errors import InputError
 from ..representation import Contrast, Representation
 
+LONGEST_AXIS = 2**31
+# what a report tells of every function
+_REPORTED = (
+    "method", "preset", "seed", "device", "parameters", "steps", "stopped_by", "settings", "slice_profile",
+    "registered_affines",
+)  # fmt: skip
+
 
 def representation_class(kind: str) -> type[Representation]:
     """The class of this kind; its networks are imported only now.
@@ -61,9 +68,27 @@ def representation_class(kind: str) -> type[Representation]:
 def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Representation:
     """The function that the metadata (kind, contrasts, config, provenance) and arrays of a file describe."""
     contrasts = [
-        Contrast(c["name"], c["dtype"], tuple(c["shape"]), c["affine"], tuple(c["codes"]) if c.get("codes") else None)
+        Contrast(
+            str(c["name"]),
+            np.dtype(c["dtype"]).name,
+            _three(c["shape"]),
+            c["affine"],
+            tuple(c["codes"]) if c.get("codes") else None,
+        )
         for c in metadata["contrasts"]
     ]
+    if not all(c.grid.size for c in contrasts):  # makes every grid, which checks it
+        raise ValueError("a contrast without voxels")
     representation = representation_class(metadata["kind"]).from_state(contrasts, arrays, metadata["config"])
-    representation.provenance = metadata["provenance"]
+    for name, kind in (("registered_affines", list), ("labels", list), ("slices", list), ("weights", dict)):
+        if not isinstance(metadata["provenance"].get(name), (kind, type(None))):
+            raise TypeError(f"provenance: {name}")
+    representation.provenance = {**dict.fromkeys(_REPORTED), **metadata["provenance"]}
     return representation
+
+
+def _three(shape: Any) -> tuple[int, int, int]:
+    i, j, k = map(int, shape)
+    if not 1 <= min(i, j, k) <= max(i, j, k) < LONGEST_AXIS:
+        raise ValueError(f"a shape of {shape}")
+    return i, j, k

@@ -16,9 +16,9 @@ from ..cycleinr.representation import SlicedScan, VolumetricRepresentation
 from ..cycleinr.settings import CycleINRSettings
 from ..multicontrast.guided.representation import GuidedRepresentation
 from ..plain.interpolation import SplineRepresentation
-from . import CombinedSettings
 from .average import AverageRepresentation
 from .left_out import LeftOut
+from .settings import CombinedSettings
 
 # the part of the fit that the scan's own teaching takes, and what both members take together
 TAUGHT, FITTED = 0.8, 0.95

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import InputError
 from ...image.volume import Volume
 from ...representation import Representation
 from ..base import FitContext
 from .settings import GuidedSettings, InrSettings, SelfSupervisedSettings
+
+# pixels across a slice, at most: planes teach nothing of more, and the lattices of the stencil grow with their third power
+MOST_PIXELS = 40.0
 
 INR_PRESETS = {
     "fast": InrSettings(
@@ -48,6 +52,15 @@ def fit(volumes: Sequence[Volume], settings: GuidedSettings | InrSettings, conte
         from .inr import fit_inr
 
         return fit_inr(volumes, settings, context, split_heads=True)
+    for volume in volumes:
+        ratio = max(volume.spacing) / min(volume.spacing)
+        if ratio > MOST_PIXELS:
+            spacing = " × ".join(f"{s:.3g}" for s in volume.spacing)
+            raise InputError(
+                f"{volume.name}: voxels of {spacing} mm are {ratio:.0f} times longer than wide, and say nothing of what"
+                f" lies between their slices",
+                "Check the header, or use cubic",
+            )
     from .guided import fit_guided
 
     return fit_guided(volumes, settings, context)

@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from ...acquisition.forward_model import SliceProfile
-from ...evaluation.metrics import mutual_information
 from ...image.files import write
 from ...image.grid import Grid
 from ...image.intensity import Scaling, foreground
 from ...image.interpolate import resample
+from ...image.similarity import mutual_information
 from ...image.volume import Volume
 from ...progress import Progress
 from ...representation import Contrast, Representation

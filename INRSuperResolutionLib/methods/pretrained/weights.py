@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, MissingError
 from ...image.intensity import is_ct
 from ...image.volume import Volume
+from ...representation import absurd_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,6 +72,9 @@ class Weights:
         """The inverse of :meth:`described`, with the tensors among `arrays` under `prefix` and their names."""
         import torch
 
+        for name, kind in (("name", str), ("method", str), ("architecture", dict), ("training", dict)):
+            if not isinstance(described.get(name), kind):
+                raise InputError(f"the {name} of its weights is missing", "The file is damaged: make it again")
         tensors = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
         return cls(**described, tensors=tensors)
 
@@ -112,16 +116,18 @@ def load_weights(name: str, method: str | None) -> Weights:
         path, wanted = FOLDER / f"{name}{ENDING}", sums[name]
     else:
         path, wanted = Path(name), None
-        if path.suffix != ENDING and not path.exists():
+        if path.suffix != ENDING and not os.path.exists(path):  # noqa: PTH110 - False also for names that cannot be
             known = ", ".join(sums) or "none"
             raise MissingError(
-                f"there are no weights {name!r}",
+                f"there are no weights {name[:80]!r}",
                 f"Known are: {known}. Others are made by inrsr train, and given as a {ENDING} file",
             )
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise MissingError(f"cannot read the weights {path}: {error.strerror}", "Check the path") from error
+    except (OSError, ValueError) as error:
+        raise MissingError(
+            f"cannot read the weights {path}: {getattr(error, 'strerror', error)}", "Check the path"
+        ) from error
     found = hashlib.sha256(content).hexdigest()
     if wanted is not None and found != wanted:
         raise MissingError(f"the weights {path} are damaged (wrong SHA-256)", "Install the extension again")
@@ -129,6 +135,7 @@ def load_weights(name: str, method: str | None) -> Weights:
     if content[8:9] != b"{" and (content[:2] == b"PK" or content[:1] == b"\x80"):
         raise MissingError(f"{path} is a pickled file, which could run code", f"Give a {ENDING} file")
     header, tensors = _parse(content, path)
+    _check_header(header, tensors, path)
     if method is not None and header["method"] != method:
         raise MissingError(f"{path} holds weights of {header['method']}, not of {method}", "Give others")
     return Weights(name, found, header["method"], header["architecture"], header["training"], tensors)
@@ -142,11 +149,26 @@ def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Tensor
         tensors = load(content)
         length = int.from_bytes(content[:8], "little")
         header = json.loads(json.loads(content[8 : 8 + length]).get("__metadata__", {}).get("inrsr", "{}"))
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise MissingError(f"{path} is damaged or no safetensors file", "Give another file") from error
+    if not isinstance(header, dict):
+        raise MissingError(f"{path} has no header of ours", "Give weights of ours")
     if header.get("format") != FORMAT:
         raise MissingError(f"{path} has the format {header.get('format')!r}, not {FORMAT!r}", "Give weights of ours")
     return header, {k: v.float() for k, v in tensors.items()}
+
+
+def _check_header(header: Mapping[str, Any], tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Raise MissingError unless the header names a method, an architecture of the tensors' size, and all are numbers."""
+    for name, kind in (("method", str), ("architecture", dict), ("training", dict)):
+        if not isinstance(header.get(name), kind):
+            raise MissingError(f"{path} does not tell its {name}", "Give weights made by inrsr train")
+    reason = absurd_size(header["architecture"], [tuple(t.shape) for t in tensors.values()])
+    if reason:
+        raise MissingError(f"{path} tells an architecture with {reason}, which its tensors do not have", "Give others")
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise MissingError(f"{path} holds values in {name} that are no numbers", "Train it again, or give others")
 
 
 def save_weights(
@@ -162,7 +184,7 @@ def save_weights(
 
     header = {"format": FORMAT, "method": method, "architecture": dict(architecture), "training": dict(training)}
     kept = {k: (v.half() if half else v).detach().cpu().contiguous() for k, v in tensors.items()}
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".inrsr-{os.getpid()}.tmp")
     try:
         save_file(kept, beside, {"inrsr": json.dumps(header)})
         os.replace(beside, path)

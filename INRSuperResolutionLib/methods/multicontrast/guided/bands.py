@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ....evaluation.artefacts import second_differences, smooth_tissue
 from ....image.intensity import is_ct
+from ....image.smooth import second_differences, smooth_tissue
 from ....image.volume import Volume
 
 # a band is believed as far as it stands out of its standard error by more than this; little harm is done by one that is
