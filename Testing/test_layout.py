@@ -15,7 +15,7 @@ MODULE = ROOT / "INRSuperResolution"
 MOST_LINES = 500
 # from the ground up; what stands in one row may import each other, but not in a circle
 FLOORS = (
-    ("errors", "progress", "device", "memory", "pictures"),
+    ("errors", "progress", "device", "memory", "json_text", "pictures"),
     ("image",),
     ("acquisition",),
     ("representation",),

@@ -152,6 +152,8 @@ def run_with_progress(job: Job, style: str, skip_existing: bool = False) -> None
     if style == "bar":
         from ..acquisition.slice_profile import describe_slices
 
+        if report["choice"]:
+            tell(f"inrsr: auto took {report['choice']['method']}: {report['choice']['why']}")
         for given, taken in zip(report["inputs"], report["slices"] or []):
             print(f"{given['path']}: {describe_slices(taken)}", file=sys.stderr)
         for output, agreement in zip(report["outputs"], report["consistency_db"] or [None] * len(report["outputs"])):

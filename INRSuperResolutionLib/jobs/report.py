@@ -38,6 +38,8 @@ def describe(
     return {
         "method": made["method"],
         "choice": made.get("choice"),
+        "members": made.get("members"),
+        "left_out": made.get("left_out"),
         "preset": made["preset"],
         "version": __version__,
         "seed": made["seed"],
