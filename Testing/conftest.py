@@ -131,10 +131,12 @@ def inrsr(monkeypatch):
     """Calls the command line, worker included, in this process, which saves the imports; returns it completed."""
     from INRSuperResolutionLib.cli import main, upscale
 
-    def call(*arguments) -> subprocess.CompletedProcess[str]:
+    def call(*arguments, cwd=None) -> subprocess.CompletedProcess[str]:
         words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
         with monkeypatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             patch.setattr(upscale, "run_in_worker", run_here)
+            if cwd is not None:
+                patch.chdir(cwd)
             code = main(words)
         return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 

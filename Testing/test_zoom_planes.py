@@ -24,7 +24,7 @@ TOLERANCE, TOLERANCE_OF_TABLES = 1e-5, 1e-2
 def explicit(request, tmp_path):
     """A random network's function of a small volume on an oblique, left-handed grid."""
     weights = random_weights("nexpr", tmp_path / "w.safetensors")
-    shape, spacing = ((21, 26, 6), (1, 1, 3)) if request.param.endswith("k") else ((6, 21, 26), (3, 1, 1))
+    shape, spacing = ((21, 26, 6), (1, 1, 3)) if request.param.endswith("k") else ((6, 21, 26), (4, 1, 1))
     affine = oblique(left_handed=True) @ np.diag([*spacing, 1])
     made = inrsr.fit("nexpr", [blobs(shape).replace(affine=affine)], settings={"weights": str(weights), "check": False})
     assert made.volumes[0].axis == shape.index(6)

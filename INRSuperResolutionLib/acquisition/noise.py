@@ -52,7 +52,8 @@ def slice_noise(data: np.ndarray, inside: np.ndarray, axis: int) -> np.ndarray:
         if np.ptp(region) == 0:  # nothing to estimate from
             continue
         try:
-            found[k] = estimate_sigma(region)
+            # one channel: an image of three columns is no colour image
+            found[k] = estimate_sigma(region[..., None], average_sigmas=True, channel_axis=-1)
         except ImportError as error:
             raise MissingError("PyWavelets is not installed", "pip install PyWavelets") from error
     return found

@@ -28,8 +28,10 @@ _SIZE, _COUNT, _LONG, _RATE = (1, 16384), (0, 256), (1, 10**9), (1e-9, 10.0)
 LIMITS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("width", "head_width", "class_width", "features", "latent", "frequencies", "phases"), _SIZE),
     **dict.fromkeys(("hidden_layers", "class_layers", "depth", "hidden", "convolutions", "wide_blocks"), _COUNT),
-    **dict.fromkeys(("layers", "shared_layers", "blocks", "products", "patch", "factor"), (1, 256)),
-    **dict.fromkeys(("steps", "epochs", "volume_epochs", "volume_steps", "class_epochs"), _LONG),
+    **dict.fromkeys(("layers", "shared_layers", "products", "patch", "factor"), (1, 256)),
+    "blocks": (0, 256),
+    "steps": (0, 1e9),
+    **dict.fromkeys(("epochs", "volume_epochs", "volume_steps", "class_epochs"), _LONG),
     **dict.fromkeys(("warmup", "checks_per_epoch"), _LONG),
     **dict.fromkeys(("learning_rate", "conditioner_rate", "volume_rate"), _RATE),
     "final_rate": (1e-9, 1.0),

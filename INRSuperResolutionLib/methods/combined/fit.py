@@ -10,10 +10,11 @@ import numpy as np
 
 from ...image.volume import Volume
 from ...representation import Representation
-from .. import cycleinr, multicontrast
 from ..base import FitContext
+from ..cycleinr.fit import fit_volumes
 from ..cycleinr.representation import SlicedScan, VolumetricRepresentation
 from ..cycleinr.settings import CycleINRSettings
+from ..multicontrast.guided.fit import fit_guided
 from ..multicontrast.guided.representation import GuidedRepresentation
 from ..plain.interpolation import SplineRepresentation
 from .average import AverageRepresentation
@@ -67,10 +68,10 @@ def fit_members(
         start = end
         found: Representation
         if isinstance(values, CycleINRSettings):
-            found = cycleinr.fit(name)(volumes, values, part)
+            found = fit_volumes(name, volumes, values, part)
         else:
             kept = dataclasses.replace(part, left_out=left_out.slices if left_out else ())
-            found = multicontrast.fit_self_supervised(volumes, values, kept)
+            found = fit_guided(volumes, values, kept)
         assert isinstance(found, (GuidedRepresentation, VolumetricRepresentation)), name
         members[name] = found
     return members

@@ -343,10 +343,11 @@ class VolumetricRepresentation(Representation):
         for n, weights in enumerate(self._weights):
             arrays.update({f"{prefix_of(n)}{name}": tensor.numpy() for name, tensor in weights.tensors.items()})
         arrays.update({f"added.{n}": s.added for n, s in enumerate(self.scans) if s.base is not s.scan})
+        names = [w.sha256 for w in self._weights]
         return arrays, {
             "volumes": places,
             "weights": [w.described() for w in self._weights],
-            "used": [None if s.weights is None else self._weights.index(s.weights) for s in self.scans],
+            "used": [None if s.weights is None else names.index(s.weights.sha256) for s in self.scans],
             "profiles": [s.profile.kind for s in self.scans],
             "axes": [s.axis for s in self.scans],
             "mirrored": len(self._turns),
