@@ -5,6 +5,8 @@ Made slices that are smoother than the measured ones are seen as lines across th
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from ..errors import MissingError
@@ -52,8 +54,9 @@ def slice_noise(data: np.ndarray, inside: np.ndarray, axis: int) -> np.ndarray:
         if np.ptp(region) == 0:  # nothing to estimate from
             continue
         try:
-            # one channel: an image of three columns is no colour image
-            found[k] = estimate_sigma(region[..., None], average_sigmas=True, channel_axis=-1)
+            with warnings.catch_warnings():  # an image of three columns is no colour image
+                warnings.filterwarnings("ignore", message="image is size", category=UserWarning)
+                found[k] = estimate_sigma(region)
         except ImportError as error:
             raise MissingError("PyWavelets is not installed", "pip install PyWavelets") from error
     return found

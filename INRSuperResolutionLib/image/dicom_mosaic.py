@@ -6,7 +6,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from nibabel.nicom import dicomwrappers
+
+# the import itself warns that only Siemens images are read: mosaics are no others
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)
+    from nibabel.nicom import dicomwrappers
 from pydicom.dataset import Dataset
 
 from ..errors import InputError
