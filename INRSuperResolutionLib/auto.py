@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .image.grid import THICK_RATIO, Grid
+from .image.grid import Grid, clearly_thick_axis, coarse_axes
 
 AUTO = "auto"
-# grids that are finer by less than this along an axis ask for nothing new there
-FINER = 1.1
 # slices whose directions differ by less than this (cosine) are thick in the same direction
 SAME_DIRECTION = 0.7
 
@@ -44,8 +42,8 @@ def choose(scans: Sequence[Grid], wanted: Grid | None = None, labels: bool = Fal
     if labels:
         return Choice("seco", "a segmentation is given, and this method is guided by it")
     first = scans[0]
-    finer = refined_axes(first, wanted or first.isotropic())
-    thick = [thick_axis(scan) for scan in scans]
+    finer = coarse_axes(first, wanted or first.isotropic())
+    thick = [clearly_thick_axis(scan.spacing) for scan in scans]
     if len(scans) == 1 and not finer and wanted is not None:
         return Choice(
             "cubic", "the wanted voxels are no smaller than those of the scan, so that nothing is to be restored"
@@ -65,20 +63,6 @@ def choose(scans: Sequence[Grid], wanted: Grid | None = None, labels: bool = Fal
     return Choice("combined", "it is one scan with thick slices")
 
 
-def thick_axis(grid: Grid) -> int | None:
-    """The axis across slices that are clearly thicker than their pixels; None where voxels are about as long along all."""
-    spacing = np.array(grid.spacing)
-    axis = int(np.argmax(spacing))
-    return axis if spacing[axis] > THICK_RATIO * np.sort(spacing)[1] else None
-
-
 def axis_direction(grid: Grid, axis: int | None) -> np.ndarray | None:
     """The direction of an axis in the patient, length 1; None for no axis."""
     return None if axis is None else grid.affine[:3, axis] / grid.spacing[axis]
-
-
-def refined_axes(grid: Grid, wanted: Grid) -> list[int]:
-    """The axes of `grid` along which `wanted` is finer."""
-    directions = grid.affine[:3, :3] / np.array(grid.spacing)
-    along = np.argmax(np.abs(directions.T @ (wanted.affine[:3, :3] / np.array(wanted.spacing))), axis=1)
-    return [axis for axis in range(3) if grid.spacing[axis] > FINER * wanted.spacing[along[axis]]]

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from INRSuperResolutionLib.acquisition.forward_model import SliceProfile, coarse_axes, observe
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile, observe
 from INRSuperResolutionLib.image.files import read
+from INRSuperResolutionLib.image.grid import coarse_axes
 from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.image.registration import rigid_motion
 from INRSuperResolutionLib.image.volume import Volume

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from INRSuperResolutionLib import Grid
-from INRSuperResolutionLib.auto import choose, refined_axes, thick_axis
+from INRSuperResolutionLib.auto import choose
+from INRSuperResolutionLib.image.grid import clearly_thick_axis, coarse_axes
 
 
 def scan(spacing, turn=None) -> Grid:
@@ -40,11 +41,11 @@ def test_method_follows_from_how_the_scans_lie(scans, wanted, labels, method):
 
 
 def test_pixels_that_are_not_square_have_no_thick_axis_unless_slices_stand_out():
-    assert thick_axis(scan((2, 2, 1))) is None
-    assert thick_axis(scan((1, 2, 5))) == 2
-    assert thick_axis(scan((6, 1, 1))) == 0
+    assert clearly_thick_axis((2, 2, 1)) is None
+    assert clearly_thick_axis((1, 2, 5)) == 2
+    assert clearly_thick_axis((6, 1, 1)) == 0
 
 
 def test_refined_axes_are_found_in_a_frame_with_other_axes():
     swapped = Grid((20, 40, 20), AXIAL.affine[:, [2, 0, 1, 3]] @ np.diag([0.25, 1, 1, 1]))
-    assert refined_axes(AXIAL, swapped) == [2]
+    assert coarse_axes(AXIAL, swapped) == (2,)

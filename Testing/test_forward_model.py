@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from INRSuperResolutionLib import Grid, InputError, Volume
 from INRSuperResolutionLib.acquisition.degrade import degrade
-from INRSuperResolutionLib.acquisition.forward_model import SliceProfile, coarse_axes, observe
+from INRSuperResolutionLib.acquisition.forward_model import SliceProfile, observe
+from INRSuperResolutionLib.image.grid import coarse_axes
 
 
 def test_boxcar_over_whole_voxels_is_their_mean():

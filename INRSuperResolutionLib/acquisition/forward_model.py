@@ -99,18 +99,6 @@ def samples_through_profile(volume: Volume, profile: SliceProfile, axes: Sequenc
     return volume.replace(data=data)
 
 
-def coarse_axes(volume: Volume, grid: Grid) -> tuple[int, ...]:
-    """The axes of `volume` along which it is coarser (by a tenth) than `grid` in the same direction."""
-    directions = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
-    steps = grid.affine[:3, :3]
-    axes = []
-    for axis in range(3):
-        along = np.abs(directions[:, axis] @ steps) / np.array(grid.spacing)
-        if volume.spacing[axis] > 1.1 * grid.spacing[int(np.argmax(along))]:
-            axes.append(axis)
-    return tuple(axes)
-
-
 def observe(field: Volume, source: Volume, profile: SliceProfile, axes: Sequence[int]) -> np.ndarray:
     """What `source` would have measured if `field` were the truth.
 

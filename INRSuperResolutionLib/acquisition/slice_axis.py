@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ..image.grid import Grid
+from ..image.grid import Grid, coarse_axes
 from ..image.volume import Volume
-from .forward_model import coarse_axes
 
 # spacings that differ by less than this factor are of equal rank: neither says which of the axes is across the slices
 EQUAL_RANK = 1.1

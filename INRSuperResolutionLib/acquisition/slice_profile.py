@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..image.grid import THICK_RATIO, Grid
+from ..image.grid import Grid, clearly_thick_axis
 from ..image.volume import Volume
 from .forward_model import WIDEST_FOR_SPLINE, WIDEST_SLICE, SliceProfile
 from .profile_estimate import estimate_profile
@@ -171,5 +171,4 @@ def is_acquired_in_slices(volume: Volume) -> bool:
     """Whether header or spacing say that the volume was acquired in thick slices."""
     if volume.slice_thickness is not None:
         return True
-    spacing = sorted(volume.spacing)
-    return spacing[2] > THICK_RATIO * spacing[1]
+    return clearly_thick_axis(volume.spacing) is not None

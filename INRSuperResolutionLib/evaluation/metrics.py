@@ -14,9 +14,9 @@ import numpy as np
 from skimage.metrics import structural_similarity
 
 from ..acquisition.degrade import degrade
-from ..acquisition.forward_model import SliceProfile, coarse_axes, observe
+from ..acquisition.forward_model import SliceProfile, observe
 from ..acquisition.slice_axis import slice_axis
-from ..image.grid import Grid
+from ..image.grid import Grid, coarse_axes
 from ..image.intensity import foreground, robust_range, without_signal
 from ..image.interpolate import axis_map, index_coordinates, resample
 from ..image.similarity import mutual_information

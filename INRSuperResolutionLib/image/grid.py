@@ -23,6 +23,8 @@ Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]
 # a volume whose slices are this much further apart than its pixels was acquired slice by slice
 THICK_RATIO = 1.5
+# a volume is coarser than a grid along an axis if its step is longer by this factor
+COARSER = 1.1
 
 
 def as_triple(values: float | Sequence[float], what: str) -> Triple:
@@ -59,6 +61,18 @@ def check_orthogonal(affine: np.ndarray, name: str) -> None:
         raise InputError(
             f"{name}: a grid with oblique axes cannot be written as DICOM", "Choose another grid, or NIfTI"
         )
+
+
+class Lattice(Protocol):
+    """What has voxels in the patient: a grid, or a volume."""
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Index → RAS mm."""
+
+    @property
+    def spacing(self) -> Triple:
+        """Millimetres from one voxel centre to the next."""
 
 
 class HasGrid(Protocol):
@@ -209,3 +223,21 @@ class Grid:
                     corner = (i, j, k)
                     a, b, c = (slice(s, min(s + d, n)) for s, d, n in zip(corner, lengths, self.shape))
                     yield a, b, c
+
+
+def coarse_axes(lattice: Lattice, grid: Grid) -> tuple[int, ...]:
+    """The axes of a volume or grid along which it is coarser (by a tenth) than `grid` in the same direction."""
+    directions = lattice.affine[:3, :3] / np.linalg.norm(lattice.affine[:3, :3], axis=0)
+    steps = grid.affine[:3, :3]
+    axes = []
+    for axis in range(3):
+        along = np.abs(directions[:, axis] @ steps) / np.array(grid.spacing)
+        if lattice.spacing[axis] > COARSER * grid.spacing[int(np.argmax(along))]:
+            axes.append(axis)
+    return tuple(axes)
+
+
+def clearly_thick_axis(spacing: Sequence[float]) -> int | None:
+    """The axis across slices that are clearly thicker than their pixels; None where voxels are about as long along all."""
+    axis = int(np.argmax(spacing))
+    return axis if spacing[axis] > THICK_RATIO * sorted(spacing)[1] else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,18 @@ def foreground(data: np.ndarray) -> np.ndarray:
     if top <= floor:
         floor, top = float(data.min()), float(data.max())
     return data > floor + FOREGROUND_LEVEL * (top - floor) if top > floor else np.ones(data.shape, bool)
+
+
+def middle(inside: np.ndarray, sizes: Sequence[int]) -> tuple[slice, ...]:
+    """The part of an image, at most `sizes` long along its axes, around the middle of what is `inside` (bool)."""
+    box = []
+    for axis, most in enumerate(sizes):
+        seen = inside.sum(axis=tuple(a for a in range(inside.ndim) if a != axis))
+        centre = int(np.average(np.arange(len(seen)), weights=seen + 1e-9))
+        size = min(most, len(seen))
+        start = int(np.clip(centre - size // 2, 0, len(seen) - size))
+        box.append(slice(start, start + size))
+    return tuple(box)
 
 
 def without_signal(data: np.ndarray) -> float:

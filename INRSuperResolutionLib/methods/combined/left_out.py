@@ -15,7 +15,7 @@ from scipy.optimize import nnls
 
 from ...acquisition.forward_model import averaged_basis
 from ...image.grid import Grid
-from ...image.intensity import foreground, robust_range
+from ...image.intensity import foreground, middle, robust_range
 from ...image.interpolate import Sampler, cubic_prefilter
 from ...image.volume import Volume
 from ..scan import Scan
@@ -83,7 +83,7 @@ class LeftOut:
             if n % 2:
                 image, along = image.T, (rows, columns)
             ratio = volume.spacing[thick] / volume.spacing[along[1]]
-            part = image[middle(foreground(image), SIDE, max(SIDE, round(2 * FEWEST_SLICES * ratio)))]
+            part = image[middle(foreground(image), (SIDE, max(SIDE, round(2 * FEWEST_SLICES * ratio))))]
             made = cut(part, ratio, (volume.spacing[along[0]], volume.spacing[along[1]]), self.scan, rng)
             if made is not None:
                 yield made
@@ -120,18 +120,6 @@ def chosen_slices(scan: Scan) -> list[int]:
     count = min(MOST_PLANES, max(1, len(useful) // ONE_IN))
     at = np.linspace(0, len(useful), count + 2)[1:-1].astype(int)
     return [int(k) for k in np.unique(useful[at])]
-
-
-def middle(inside: np.ndarray, columns: int, rows: int) -> tuple[slice, slice]:
-    """The part of an image, of at most so many columns and rows, around the middle of the patient."""
-    box = []
-    for axis, most in enumerate((columns, rows)):
-        seen = inside.sum(axis=1 - axis)
-        centre = int(np.average(np.arange(len(seen)), weights=seen + 1e-9))
-        size = min(most, len(seen))
-        start = int(np.clip(centre - size // 2, 0, len(seen) - size))
-        box.append(slice(start, start + size))
-    return box[0], box[1]
 
 
 def cut(

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from ...acquisition.forward_model import SliceProfile, averaged_basis
-from ...image.intensity import foreground
+from ...image.intensity import foreground, middle
 from ...image.interpolate import apply_along, cubic_prefilter
 from ...image.volume import Volume
 from ...progress import SILENT, Progress
@@ -157,17 +157,10 @@ def known_rows(whole: SlicedScan) -> Known:
     return Known(parts, factor, float(factor), whole.profile, whole.scan.width)
 
 
-def _middle(whole: SlicedScan) -> tuple[slice, slice, slice]:
+def _middle(whole: SlicedScan) -> tuple[slice, ...]:
     """The middle of the patient, as slices, rows and columns."""
     inside = np.moveaxis(foreground(whole.volume.data), whole.axis, 0)
-    box = []
-    for a, most in enumerate((CHECKED_SLICES, CHECKED_PIXELS, CHECKED_PIXELS)):
-        seen = inside.sum(axis=tuple(b for b in range(3) if b != a))
-        centre = int(np.average(np.arange(len(seen)), weights=seen + 1e-9))
-        size = min(most, len(seen))
-        start = int(np.clip(centre - size // 2, 0, len(seen) - size))
-        box.append(slice(start, start + size))
-    return box[0], box[1], box[2]
+    return middle(inside, (CHECKED_SLICES, CHECKED_PIXELS, CHECKED_PIXELS))
 
 
 def gain(known: Known, weights: Weights, device: str, too_far: float = TOO_FAR) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ...image.grid import Grid
+from ...image.grid import Grid, coarse_axes
 from ...image.volume import EXACT_IN_FLOAT32, Volume
 from ...progress import SILENT, Progress
 from ...representation import Contrast, Representation, pack_volumes, unpack_volumes
@@ -101,7 +101,7 @@ def fit_spline(order: int) -> Callable[[Sequence[Volume], InterpolationSettings,
     """
 
     def fit(volumes: Sequence[Volume], settings: InterpolationSettings, context: FitContext) -> SplineRepresentation:
-        from ...acquisition.forward_model import coarse_axes, samples_through_profile
+        from ...acquisition.forward_model import samples_through_profile
 
         if order == 0:
             return SplineRepresentation(volumes, order)
