@@ -48,7 +48,8 @@ def choose(scans: Sequence[Grid], wanted: Grid | None = None, labels: bool = Fal
         return Choice(
             "cubic", "the wanted voxels are no smaller than those of the scan, so that nothing is to be restored"
         )
-    if thick[0] is None or (finer and thick[0] not in finer):
+    in_plane = thick[0] is not None and finer and thick[0] not in finer
+    if in_plane or all(axis is None for axis in thick):
         return Choice("nexpr", "the plane of the slices is to become finer, or the scan is as fine across its slices")
     directions = [axis_direction(scan, axis) for scan, axis in zip(scans, thick)]
     known = [d for d in directions if d is not None]

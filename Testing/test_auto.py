@@ -27,6 +27,7 @@ LEANING = scan((0.8, 0.8, 4), np.array([[1, 0, 0, 0], [0, 0.9397, -0.342, 0], [0
         ([AXIAL, LEANING], None, False, "combined"),
         ([AXIAL, SAGITTAL], None, False, "multicontrast"),
         ([AXIAL, ISOTROPIC], None, False, "multicontrast"),
+        ([ISOTROPIC, AXIAL], None, False, "multicontrast"),
         ([AXIAL], None, True, "seco"),
         ([AXIAL], AXIAL.scaled((2, 2, 1)), False, "nexpr"),
         ([AXIAL], AXIAL.with_spacing((0.8, 0.8, 4)), False, "cubic"),
