@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # pinned, because a plain "torch" may pull gigabytes of CUDA; another build: make TORCH=torch==2.8.0 …
 TORCH ?= torch==2.13.0
 # two tests at a time, each with a thread of its own; a worker that has nothing left takes from the other one
-TEST_OPTIONS ?= --numprocesses 2 --dist worksteal
+TEST_OPTIONS ?= --numprocesses 2 --dist worksteal -m "not alone"
 
 .PHONY: help demo test lint panel screenshots clean
 
@@ -27,6 +27,7 @@ demo: $(BIN)/inrsr
 
 test: $(BIN)/inrsr
 	$(BIN)/python -m pytest $(TEST_OPTIONS)
+	$(BIN)/python -m pytest -m alone
 
 lint: $(BIN)/inrsr
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from scenes import calmest, quick_settings, run_and_wait, slow_request, wait
 from segments import segmentation_of
 
 HERE = Path(__file__).resolve().parent
+pytestmark = pytest.mark.alone
 
 
 class Ticks:
