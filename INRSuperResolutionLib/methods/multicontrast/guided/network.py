@@ -9,6 +9,23 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 
+class _Inner(torch.autograd.Function):
+    """Planes without their edge. PyTorch's own slices send gradients back in another memory layout, at half the speed."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, edge: int) -> Tensor:  # type: ignore[no-untyped-def, override]
+        ctx.edge = edge
+        return x[..., edge:-edge, edge:-edge]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+        n, channels, rows, columns = gradient.shape
+        edge = ctx.edge
+        wide = gradient.new_zeros(n, rows + 2 * edge, columns + 2 * edge, channels).movedim(-1, 1)
+        wide[..., edge:-edge, edge:-edge] = gradient
+        return wide, None
+
+
 class Network(nn.Module):
     """Own first and last convolution for each contrast, residual convolutions shared between them.
 
@@ -37,7 +54,7 @@ class Network(nn.Module):
         """Residual; (n, channels, h + 2 r, w + 2 r) → (n, h, w) with r = `radius`."""
         hidden = relu(self.first[contrast](x))
         for step, layer in zip(self.steps, self.trunk):
-            hidden = hidden[..., step:-step, step:-step] + relu(layer(hidden))
+            hidden = _Inner.apply(hidden, step) + relu(layer(hidden))
         return self.last[contrast](hidden)[:, 0]
 
     @torch.no_grad()
