@@ -13,12 +13,12 @@ class _Inner(torch.autograd.Function):
     """Planes without their edge. PyTorch's own slices send gradients back in another memory layout, at half the speed."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, edge: int) -> Tensor:  # type: ignore[no-untyped-def, override]
+    def forward(ctx, x: Tensor, edge: int) -> Tensor:  # type: ignore[no-untyped-def]
         ctx.edge = edge
         return x[..., edge:-edge, edge:-edge]
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
         n, channels, rows, columns = gradient.shape
         edge = ctx.edge
         wide = gradient.new_zeros(n, rows + 2 * edge, columns + 2 * edge, channels).movedim(-1, 1)
