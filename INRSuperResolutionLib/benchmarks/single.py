@@ -9,7 +9,8 @@ every
     The middle of every scan of the folder, 2 to 6 slices averaged into one: the gain of a method over the better of linear
     and cubic, and what it took.
 real
-    Bands, noise and columns through the edge of the field of view on scans as they were acquired, beside linear and cubic.
+    Bands, noise and columns through the edge of the field of view on scans as they were acquired, beside linear and cubic;
+    with ``--output``, a picture of each.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ import numpy as np
 from scipy import ndimage
 
 from ..acquisition.forward_model import FWHM
-from ..evaluation.artefacts import beside_interpolation
 from ..evaluation.metrics import compare, psnr
 from ..image.files import read
 from ..image.intensity import foreground, is_ct, middle
 from ..image.volume import Volume
 from ..jobs.run import fit
 from .arbitrary import DEFAULT_DATA
+from .real import real
 from .tables import Row, print_tables
 
 # name, and how many slices become one
@@ -40,7 +41,6 @@ CASES = (
     ("spine_lumbar_T2_iso1", 4),
     ("ct_chest_lidc0314_D_0.78x0.78x1_crop", 3),
 )
-REAL = ("clinical01_t1", "clinical01_flair", "glioma_flair", "prostatex0000_T2_tra")
 PROFILES = ("boxcar", "gaussian")
 METHODS = ("self-supervised", "cycleinr", "combined")
 INTERPOLATIONS = ("linear", "cubic")
@@ -65,7 +65,7 @@ def benchmark_single(options: argparse.Namespace) -> None:
     makers = {
         "gain": lambda: gains(folder, methods),
         "every": lambda: every(folder, methods[-1]),
-        "real": lambda: real(folder, methods),
+        "real": lambda: real(folder, methods, Path(options.output) if options.output else None),
     }
     print_tables(makers, options)
 
@@ -168,21 +168,3 @@ def figures(result: np.ndarray, truth: Volume, mask: np.ndarray, factor: int) ->
     there = mask[:, :, ends]
     edge = psnr(*(a[:, :, ends][there] for a in scaled))
     return whole["psnr"], edge, whole["ssim"]
-
-
-def real(folder: Path, methods: Sequence[str]) -> Iterator[Row]:
-    """Rows of artefacts: scans × (linear, cubic, methods)."""
-    for case in REAL:
-        scan = read(folder / f"{case}.nii.gz")
-        for n, method in enumerate(methods):
-            result = fit(method, [scan]).sample(scan.grid.with_spacing(max(1.0, min(scan.spacing))))[0]
-            for name, found in beside_interpolation(result, scan).items():
-                if name == "result" or n == 0:
-                    yield {
-                        "case": case,
-                        "method": method if name == "result" else name,
-                        "bands": found.band,
-                        "noise": found.noise,
-                        "first": " ".join(f"{v:.0f}" for v in found.first),
-                        "last": " ".join(f"{v:.0f}" for v in found.last),
-                    }
