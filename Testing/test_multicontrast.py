@@ -13,7 +13,7 @@ from INRSuperResolutionLib.evaluation.metrics import psnr
 from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods.multicontrast.guided import GuidedRepresentation
 from INRSuperResolutionLib.methods.multicontrast.inr import FourierNetwork
-from INRSuperResolutionLib.methods.multicontrast.settings import InrSettings
+from INRSuperResolutionLib.methods.multicontrast.settings import GuidedSettings, InrSettings
 from INRSuperResolutionLib.methods.scan import Scan
 
 QUICK = {"steps": 40, "crop": 32}
@@ -130,3 +130,24 @@ def test_the_paper_network_stops_by_mutual_information(monkeypatch):
     assert made["stopped_by"] == "mutual information"
     steps_per_epoch = -(-2 * 600 // 200)
     assert made["steps"] == 5 * steps_per_epoch  # five checks give four changes
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.3])
+def test_beyond_its_field_of_view_a_guide_is_as_one_that_is_not_there(angle):
+    """The second scan covers the upper half of the first: lines once showed where it began."""
+    own = textured((18, 17, 9), np.diag([1, 1, 3, 1.0]), 0)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    affine = np.eye(4)
+    affine[:3, :3] = turn @ np.diag([1, 1, 4])
+    affine[:3, 3] = [8.5, 8, 14] - turn @ [19.5, 19.5, 0]
+    guide = textured((40, 40, 4), affine, 1)  # its slices begin at 12 mm
+    profile = SliceProfile("boxcar")
+    targets = GuidedRepresentation([own, guide], [profile] * 2, GuidedSettings()).targets
+    lattice = [np.arange(18.0), np.arange(17.0), np.arange(0, 8.01, 1 / 3)]  # every mm across the slices
+    channels = targets[0].inputs(targets[0].lessons[0], lattice)
+    values = torch.cat([c.expand(18, -1, 25, 17) for c in channels], 1)
+    assert values.shape[1] == targets[0].channels
+    beyond, within = values[:, 4:, :11], values[:, 4:, 15:]
+    assert (beyond == 0).all()
+    assert (within[:, :3].flatten(2).std(dim=2) > 0.1).all()
+    torch.testing.assert_close(within[:, 3].square() + within[:, 4].square(), torch.ones_like(within[:, 3]))  # phases

@@ -45,6 +45,8 @@ class Scan:
         self.scaling = Scaling.standard(volume.data)
         self.data = torch.from_numpy(self.scaling.apply(volume.data))
         self.foreground = torch.from_numpy(foreground(volume.data))
+        # where it shows something, bool, shape of the volume; None for everywhere
+        self.known: np.ndarray | None = None
         self._solved: dict[int, np.ndarray] = {}
         self._coefficients: np.ndarray | None = None
 
@@ -130,7 +132,12 @@ def turned_to(scan: Scan, frame: Volume, spacing: Sequence[float]) -> Scan:
     source = Volume(scan.scaling.invert(scan.on_axes(coordinates).numpy()), affine, name=volume.name)
     grid = frame.grid.with_spacing(spacing)
     reference = to_sitk(Volume(np.zeros(grid.shape, np.float32), grid.affine))
-    turned = sitk.Resample(to_sitk(source), reference, sitk.Transform(), sitk.sitkBSpline, float(volume.data.min()))
+    source_image = to_sitk(source)
+    turned = sitk.Resample(source_image, reference, sitk.Transform(), sitk.sitkBSpline, float(volume.data.min()))
     made = Scan(Volume(sitk.GetArrayFromImage(turned).T, grid.affine, name=volume.name), SliceProfile("none"))
+    seen = sitk.Image(source_image.GetSize(), sitk.sitkUInt8) + 1
+    seen.CopyInformation(source_image)
+    seen = sitk.Resample(seen, reference, sitk.Transform(), sitk.sitkNearestNeighbor, 0)
+    made.known = sitk.GetArrayFromImage(seen).T > 0
     made.data = torch.from_numpy(scan.scaling.apply(made.volume.data))  # keep the intensity scale of the scan itself
     return made

@@ -65,9 +65,11 @@ class GuidedSettings:
     """Tell the network how far apart and how thick the slices are, and how noisy."""
     stack_ends: float = 0.25
     """Part of the examples in which the virtual slices end inside the image, as those of a scan do."""
+    guide_ends: float = 0.15
+    """Part of the examples in which the field of view of a guide ends inside the image, as those of scans may."""
     doubt: float = 0.0
     """Part of the examples whose slices are cut by the other profile than the assumed one."""
-    still_air: bool = False
+    still_air: bool = True
     """Leave the air to the spline."""
 
 
@@ -104,4 +106,3 @@ class SelfSupervisedSettings(GuidedSettings):
     average_flips: bool = False
     told: bool = True
     doubt: float = 0.3
-    still_air: bool = True

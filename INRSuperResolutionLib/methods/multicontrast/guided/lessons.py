@@ -140,13 +140,22 @@ class Target:
         guide: Scan, frame: np.ndarray, coordinates: list[np.ndarray], average: Average | None = None
     ) -> Tensor:
         """Values of a guide on a lattice of indices of `frame` (an affine along whose axes the guide's run)."""
-        to_guide = np.linalg.inv(guide.volume.affine) @ frame
-        sources = [int(np.argmax(np.abs(to_guide[row, :3]))) for row in range(3)]
-        along = [to_guide[row, c] * coordinates[c] + to_guide[row, 3] for row, c in enumerate(sources)]
+        to_guide, sources, along = _in_guide(guide, frame, coordinates)
         if average is not None:
             row = sources.index(average.axis)
             average = Average(row, to_guide[row, average.axis] * average.offsets, average.weights)
         return guide.on_axes(along, average).permute(*np.argsort(sources).tolist())
+
+    @staticmethod
+    def known_on(guide: Scan, frame: np.ndarray, coordinates: list[np.ndarray]) -> Tensor:
+        """1 where a guide shows something, 0 beyond its field of view; the lattice of :meth:`guide_on`, float32."""
+        _, sources, along = _in_guide(guide, frame, coordinates)
+        inside = [(a >= -0.5 - 1e-6) & (a <= n - 0.5 + 1e-6) for a, n in zip(along, guide.volume.shape)]
+        known = np.multiply.outer(np.multiply.outer(inside[0], inside[1]), inside[2])
+        if guide.known is not None:
+            nearest = [np.clip(np.rint(a).astype(int), 0, n - 1) for a, n in zip(along, guide.volume.shape)]
+            known &= guide.known[np.ix_(*nearest)]
+        return torch.from_numpy(known.astype(np.float32)).permute(*np.argsort(sources).tolist())
 
     def inputs(self, lesson: Lesson, coordinates: list[np.ndarray]) -> list[Tensor]:
         """What the network sees on planes (thick, other), one for each index along the teaching axis.
@@ -167,9 +176,23 @@ class Target:
             if not use:
                 channels.append(torch.zeros(1, PLANES + PHASES, 1, 1))
                 continue
+            frame = self.scan.volume.affine
+            phases = along(phase(link.scale * coordinates[link.axis] + link.offset), link.axis)
+            known = self.known_on(guide, frame, coordinates)
             for side in (-1, 0, 1):
                 beside = list(coordinates)
                 beside[teaching] = coordinates[teaching] + side * self.stride[teaching]
-                channels.append(planes(self.guide_on(guide, self.scan.volume.affine, beside)))
-            channels.append(along(phase(link.scale * coordinates[link.axis] + link.offset), link.axis))
+                channels.append(planes(self.guide_on(guide, frame, beside)))
+            channels.append(phases)
+            if not known.all():  # beyond its field of view a guide is as one that is not there
+                channels[-PLANES - 1 :] = [channel * planes(known) for channel in channels[-PLANES - 1 :]]
         return channels
+
+
+def _in_guide(
+    guide: Scan, frame: np.ndarray, coordinates: Sequence[np.ndarray]
+) -> tuple[np.ndarray, list[int], list[np.ndarray]]:
+    """Indices of `frame` → of a guide: the map (4 × 4), the axis of `frame` for each of the guide's, and the indices."""
+    to_guide = np.linalg.inv(guide.volume.affine) @ frame
+    sources = [int(np.argmax(np.abs(to_guide[row, :3]))) for row in range(3)]
+    return to_guide, sources, [to_guide[row, c] * coordinates[c] + to_guide[row, 3] for row, c in enumerate(sources)]

@@ -38,7 +38,7 @@ class School:
         self.foreground = torch.movedim(foreground, thick, 0).contiguous()
         index = [np.arange(n, dtype=np.float64) for n in target.scan.volume.shape]
         step = target.step_across(target.lessons[0])
-        self.guides = []
+        self.guides, self.known = [], []
         for guide in target.views:
             sides = []
             for side in (-1, 0, 1):
@@ -48,6 +48,8 @@ class School:
                 beside[thick] = index[thick] + side * step
                 seen = target.guide_on(guide, target.scan.volume.affine, beside, across)
                 sides.append(torch.movedim(seen, thick, 0).contiguous())
+            known = target.known_on(guide, target.scan.volume.affine, index)
+            self.known.append(torch.movedim(known, thick, 0).contiguous())
             self.guides.append(torch.stack(sides, dim=1))  # slice, side, two axes in plane
         area = self.foreground.flatten(1).sum(1).numpy()
         useful = np.flatnonzero(area > SMALLEST_SLICE * area.max())
@@ -108,7 +110,7 @@ class School:
         seen = thinned(scan, line, truth[:, clipped[1]], ends, taps, target.noise)
         channels = [seen[None], down(phase(start + step * rows))]
         channels += [told[0].expand(-1, len(rows), len(columns)) for told in target.told_of(target.lessons[0])]
-        for link, guide, sides, use in zip(target.links, target.guides, self.guides, usable):
+        for link, guide, sides, known, use in zip(target.links, target.guides, self.guides, self.known, usable):
             if not use:
                 channels.append(torch.zeros(PLANES + PHASES, len(rows), len(columns)))
                 continue
@@ -125,6 +127,8 @@ class School:
                 across = -1 if flips[1] else 1  # mirrored columns run through the guide's slices backwards
                 phases = phase(across * (link.scale * columns + link.offset))
                 channels.append(phases[:, None].expand(-1, len(rows), -1))
+            there = turned(known[k])[clipped[0]][:, clipped[1]] * self._field_of_view(len(rows), len(columns), rng)
+            channels[-2:] = [channel * there for channel in channels[-2:]]
         x = torch.cat(channels)
         inner = slice(radius, radius + size)
         r, c = clipped[0][inner], clipped[1][inner]
@@ -136,3 +140,13 @@ class School:
         weight = torch.where(inside[r][:, c], 1.0, BACKGROUND_WEIGHT) * ((real[0] & covered)[:, None] & real[1])
         turn = [axis - 2 for axis in (0, 1) if flips[axis]]
         return x.flip(turn), wanted.flip(turn), weight.flip(turn)
+
+    def _field_of_view(self, rows: int, columns: int, rng: np.random.Generator) -> Tensor:
+        """1 where a guide shows something: all, or at times up to a line across, as its field of view may end anywhere."""
+        there = torch.ones(rows, columns)
+        if rng.random() < self.settings.guide_ends:
+            along = int(rng.random() < 0.5)
+            place = int(rng.integers(1, there.shape[along]))
+            beyond = slice(place, None) if rng.random() < 0.5 else slice(None, place)
+            there.movedim(along, 0)[beyond] = 0
+        return there
