@@ -25,7 +25,7 @@ FLOORS = (
     ("fitting",),
     ("evaluation",),
     ("jobs",),
-    ("benchmarks",),
+    ("benchmarks", "cohorts"),
     ("cli", "demo", "__main__"),
 )
 # the package itself only holds the version and looks names up when they are asked for: nothing inside may go through it

@@ -24,6 +24,8 @@ from .staging import clear_staging
 
 # what a cancelled worker gets before it is killed; it ends itself after 1 s
 KILL_AFTER_SECONDS = 1.7
+# how often it is looked whether a worker that could be stopped has ended
+STOP_SECONDS = 0.25
 LOG_LINES = 400
 WORKER = (sys.executable, "-u", "-m", f"{__package__}.worker")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -48,7 +50,7 @@ def out_of_memory_kills() -> int:
         return 0
 
 
-def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, Any]:
+def run_in_worker(job: Job, on_event: Callable[[Event], object], stop: threading.Event | None = None) -> dict[str, Any]:
     """Run a job in its own process and return the report.
 
     SIGINT and SIGTERM cancel it.
@@ -57,6 +59,8 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
     ----------
     on_event
         Called with every event but ``error``.
+    stop
+        Once it is set, the run is cancelled.
 
     Raises
     ------
@@ -84,6 +88,8 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
             if threading.current_thread() is threading.main_thread():  # only there Python handles signals
                 for s in (signal.SIGINT, signal.SIGTERM):
                     old[s] = signal.signal(s, lambda *_: cancel(process, cancelled))
+            if stop is not None:
+                threading.Thread(target=_when_set, args=(stop, process, cancelled), daemon=True).start()
             log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
             reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
             reader.start()
@@ -104,6 +110,13 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object]) -> dict[str, An
         raise failure
     assert report is not None
     return report
+
+
+def _when_set(stop: threading.Event, process: subprocess.Popen[str], cancelled: threading.Event) -> None:
+    while process.poll() is None:
+        if stop.wait(STOP_SECONDS):
+            cancel(process, cancelled)
+            return
 
 
 def _start(command: list[str], **options: Any) -> subprocess.Popen[str]:

@@ -31,7 +31,7 @@ def make_scratch(parent: Path, prefix: str) -> tuple[Path, IO[bytes]]:
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        if _lock(held) is not False and (folder / OWNER).exists():
+        if lock(held) is not False and (folder / OWNER).exists():
             return folder, held
         held.close()  # a sweep came between
 
@@ -58,7 +58,7 @@ def sweep(parent: Path, prefix: str) -> None:
         except OSError:
             continue  # another's, or no folder of this kind
         with held:
-            if _lock(held) is not True:
+            if lock(held) is not True:
                 continue
             if sys.platform != "win32":
                 shutil.rmtree(entry.path, ignore_errors=True)
@@ -78,8 +78,8 @@ def scratch_folder(kind: str = "") -> Iterator[Path]:
         drop_scratch(folder, held)
 
 
-def _lock(file: IO[bytes]) -> bool | None:
-    """Whether the lock was free and is now held; None where the file system knows no locks."""
+def lock(file: IO[bytes]) -> bool | None:
+    """Whether the lock of a file was free and is now held, until the file is closed; None where the file system knows no locks."""
     try:
         if sys.platform == "win32":
             import msvcrt

@@ -1,0 +1,116 @@
+"""``inrsr batch``: the cases of a manifest, on this machine or on a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, InrsrError, OutOfMemory
+from .arguments import Commands, add_debug
+
+if TYPE_CHECKING:
+    from ..cohorts.case import Outcome
+
+SECONDS_BETWEEN_TABLES = 2.0
+
+
+def add(commands: Commands) -> None:
+    """The command and its arguments."""
+    batch = commands.add_parser(
+        "batch",
+        help="restore the scans of many patients",
+        description="Do the cases of a manifest, and go on where it was stopped: what is done, by job, inputs and weights, is skipped.",
+    )
+    batch.add_argument("manifest", metavar="MANIFEST.csv", help="columns: case, inputs; and as needed method, labels, mask, preset, spacing, like, settings")  # fmt: skip
+    batch.add_argument(
+        "--output", required=True, metavar="FOLDER", help="a folder a case, summary.html and summary.csv"
+    )
+    where = batch.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="cases at a time (default: what cores and memory allow)"
+    )
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, whose workers see the same files"
+    )
+    batch.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="CPU threads of each case (default: %(default)d)"
+    )
+    batch.add_argument("--max-seconds", type=float, metavar="S", help="what each run may plan for, as of upscale")
+    batch.add_argument(
+        "--case-seconds", type=float, metavar="S", help="a case that takes longer fails, and the rest go on"
+    )
+    batch.add_argument("--resume", action="store_true", help="what is always done: only what is not done is done")
+    batch.add_argument("--progress", choices=("bar", "json", "none"), default="bar")
+    add_debug(batch)
+    batch.set_defaults(run=run_batch_command)
+
+
+def run_batch_command(options: argparse.Namespace) -> None:
+    """``inrsr batch``."""
+    for name in ("workers", "threads", "max_seconds", "case_seconds"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise InputError(f"--{name.replace('_', '-')} {value:g} is not positive", "Give a number above 0")
+    output = Path(options.output).absolute()
+    if not output.parent.is_dir():
+        raise InputError(f"the folder {output.parent} does not exist", "Make it first")
+    from ..cohorts.manifest import read_manifest
+
+    cases = read_manifest(Path(options.manifest), output, options.threads, options.max_seconds)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file", "Name a folder")
+    output.mkdir(exist_ok=True)
+    from ..cohorts.capacity import usual_workers
+    from ..cohorts.case import DONE
+    from ..cohorts.coordinator import Clock, run_batch
+    from ..cohorts.summary import write_page, write_table
+
+    clock, found = Clock(len(cases)), {}
+    written = time.monotonic()
+
+    def told(outcome: Outcome) -> None:
+        nonlocal written
+        clock.count(outcome)
+        found[outcome.case] = outcome
+        show(outcome, clock, options.progress)
+        if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
+            write_table([found[c.name] for c in cases if c.name in found], output / "summary.csv")
+            written = time.monotonic()
+
+    workers = options.workers or usual_workers(cases, options.threads)
+    outcomes = run_batch(cases, output, told, min(workers, len(cases)), options.scheduler, options.case_seconds)
+    write_table(outcomes, output / "summary.csv")
+    write_page(outcomes, {case.name: case for case in cases}, output / "summary.html")
+    bad = [o for o in outcomes if o.state != DONE]
+    if options.progress == "json":
+        print(json.dumps({"event": "result", "done": len(outcomes) - len(bad), "failed": [o.case for o in bad]}))
+    if bad:
+        codes = {o.exit_code for o in bad}
+        kind = next((k for k in (InputError, OutOfMemory) if k.exit_code in codes), InrsrError)
+        raise kind(
+            f"{len(bad)} of {len(outcomes)} cases failed: {bad[0].case}: {bad[0].reason}",
+            f"The rest is done; see {output / 'summary.csv'}",
+        )
+
+
+def show(outcome: Outcome, clock: object, style: str) -> None:
+    """Tell of a case."""
+    from ..cohorts.coordinator import Clock
+
+    assert isinstance(clock, Clock)
+    left = clock.seconds_left
+    if style == "json":
+        print(json.dumps({"event": "case", **outcome.to_dict()}))
+        event = {"event": "progress", "stage": "batch", "fraction": clock.fraction, "seconds_left": left}
+        print(json.dumps(event), flush=True)
+    elif style == "bar":
+        took = "there already" if outcome.again else "" if outcome.seconds is None else f"{outcome.seconds:.0f} s"
+        rest = "" if left is None else f"; about {left / 60:.0f} min left"
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        print(
+            f"{clock.fraction:4.0%}  {outcome.case}  {outcome.state}  {took}{reason}{rest}", file=sys.stderr, flush=True
+        )
