@@ -38,7 +38,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "crop": (8, 1 << 20),
     "mirrored": (1, 8),
     **dict.fromkeys(("reach", "steps_per_slice"), (1, 256)),
-    **dict.fromkeys(("stack_ends", "doubt"), (0.0, 1.0)),
+    **dict.fromkeys(("stack_ends", "guide_ends", "doubt"), (0.0, 1.0)),
     "background_share": (0.0, 1.0),
     "batch": (0, 10**9),
     "volume_batch": (0, 10**9),
