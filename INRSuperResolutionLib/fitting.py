@@ -42,6 +42,7 @@ def fit(
     seed: int = 0,
     max_seconds: float | None = None,
     progress: Progress | Callable[[Event], object] | None = None,
+    left_out: Sequence[int] = (),
 ) -> Representation:
     """Fit a method to volumes of one patient.
 
@@ -73,6 +74,8 @@ def fit(
         Whether to register the volumes rigidly to the first one.
     progress
         Called with each event.
+    left_out
+        Slices of one scan that must not be learned from, as it will be judged by them.
 
     Returns
     -------
@@ -125,6 +128,7 @@ def fit(
         max_seconds=max_seconds,
         progress=progress,
         learn=learn,
+        left_out=left_out,
     )
     representation = chosen.fit(volumes, values, context)
     progress.update(1.0)

@@ -7,7 +7,8 @@ import pytest
 from phantoms import oblique, smooth_head
 
 from INRSuperResolutionLib import Volume
-from INRSuperResolutionLib.evaluation.artefacts import beside_interpolation, main, measure_artefacts, told
+from INRSuperResolutionLib.cli import main
+from INRSuperResolutionLib.evaluation.artefacts import beside_interpolation, measure_artefacts, told
 from INRSuperResolutionLib.image.files import write
 from INRSuperResolutionLib.image.interpolate import resample
 from INRSuperResolutionLib.methods.multicontrast.guided.bands import gains_at, slice_gains, without_bands
@@ -62,9 +63,9 @@ def test_told_beside_interpolation(tmp_path, capsys):
     assert told(figures).count("columns from the first slice") == 3
     for name, volume in (("a.nii.gz", cubic), ("b.nii.gz", scan)):
         write(volume, tmp_path / name)
-    assert main([str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz")]) == 0
+    assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz"), "--artefacts"]) == 0
     assert capsys.readouterr().out.count("bands") == 3
-    assert main([str(tmp_path / "a.nii.gz"), str(tmp_path / "none.nii.gz")]) == 2
+    assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "none.nii.gz"), "--artefacts"]) == 2
 
 
 def test_no_tissue_gives_no_figures():

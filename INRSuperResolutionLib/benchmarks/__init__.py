@@ -16,6 +16,7 @@ from .profile import benchmark_profile
 from .raster import benchmark_raster
 from .seco import benchmark_seco
 from .single import benchmark_single
+from .uncertainty import benchmark_uncertainty
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "arbitrary": benchmark_arbitrary,
@@ -29,4 +30,5 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "raster": benchmark_raster,
     "seco": benchmark_seco,
     "single": benchmark_single,
+    "uncertainty": benchmark_uncertainty,
 }

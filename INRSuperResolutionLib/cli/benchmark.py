@@ -11,15 +11,14 @@ from .arguments import Commands, add_debug
 # as in BENCHMARKS, which is imported when one of them runs: it takes seconds
 NAMES = (
     "arbitrary", "coordinate", "cycleinr", "fit", "inplane", "multicontrast", "nexpr", "profile", "raster", "seco", "single",
+    "uncertainty",
 )  # fmt: skip
 
 
 def add(commands: Commands) -> None:
     """The command and its arguments."""
     benchmark = commands.add_parser("benchmark", help="measure speed and quality on this machine")
-    benchmark.add_argument(
-        "name", metavar="NAME", help="arbitrary, coordinate, cycleinr, fit, nexpr, profile, raster or seco"
-    )
+    benchmark.add_argument("name", metavar="NAME", help=", ".join(NAMES))
     benchmark.add_argument(
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )

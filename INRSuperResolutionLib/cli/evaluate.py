@@ -51,6 +51,12 @@ def add(commands: Commands) -> None:
     evaluate.add_argument(
         "--tolerance", type=float, default=1.0, metavar="MM", help="of the NSD (default: %(default)g)"
     )
+    evaluate.add_argument(
+        "--artefacts",
+        action="store_true",
+        help="REFERENCE is the scan that RESULT was made from: prints bands, noise across the slices and what stands at the "
+        "edges of the field of view, beside linear and cubic; needs no truth",
+    )
     evaluate.add_argument("--json", action="store_true")
     add_debug(evaluate)
     evaluate.set_defaults(run=run_evaluate)
@@ -58,6 +64,9 @@ def add(commands: Commands) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """``inrsr evaluate``."""
+    if options.artefacts:
+        run_artefacts(options)
+        return
     from ..acquisition.forward_model import SliceProfile
     from ..acquisition.slice_axis import slice_axis
     from ..evaluation.metrics import compare, consistency, mutual_information_error
@@ -117,6 +126,17 @@ def run_evaluate(options: argparse.Namespace) -> None:
         print("SNLI, % of the range:  axis   result  reference")
         for axis, (own, other) in enumerate(zip(figures["snli"]["result"], figures["snli"]["reference"])):
             print(f"{'ijk'[axis]:>27}  {own:7.4f}  {other:9.4f}")
+
+
+def run_artefacts(options: argparse.Namespace) -> None:
+    """``inrsr evaluate --artefacts``."""
+    from dataclasses import asdict
+
+    from ..evaluation.artefacts import beside_interpolation, told
+    from ..image.files import read
+
+    figures = beside_interpolation(read(options.result), read(options.reference))
+    print(json_text({name: asdict(f) for name, f in figures.items()}, indent=1) if options.json else told(figures))
 
 
 def noise_figures(

@@ -72,6 +72,20 @@ def add(commands: Commands) -> None:
         help="upper limit for the run; the fit gets what reading, sampling and writing leave",
     )
     upscale.add_argument(
+        "--added",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="write what the method added: result minus the spline through the slice profile, one file for each output",
+    )
+    upscale.add_argument(
+        "--uncertainty",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="write half the width of the 90 %% interval of each voxel, in the unit of the image, one file for each output",
+    )
+    upscale.add_argument(
         "--save-representation", metavar="FILE.inr", help="keep the continuous function, to sample it again"
     )
     add_run(upscale)
@@ -111,6 +125,8 @@ def run_upscale(options: argparse.Namespace) -> None:
         threads=options.threads,
         seed=options.seed,
         max_seconds=options.max_seconds,
+        added=options.added,
+        uncertainty=options.uncertainty,
         representation=options.save_representation,
         report=options.report,
     )

@@ -17,19 +17,24 @@ from .metrics import consistency, kspace_consistency
 LOW_CONSISTENCY_DB = 30.0
 
 
+def as_taken(volume: Volume, made: Mapping[str, Any], n: int) -> Volume:
+    """The n-th input as the provenance `made` tells that it was taken: its place, the axis and thickness of its slices."""
+    taken = made["slices"][n]
+    thickness = taken["slice_thickness"]
+    volume = volume.replace(
+        slice_axis=taken["axis"], slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness
+    )
+    placed = made["registered_affines"]
+    return volume.replace(affine=np.array(placed[n])) if placed else volume
+
+
 def agreements(
     volumes: Sequence[Volume], results: Sequence[Volume], made: Mapping[str, Any], progress: Progress
 ) -> list[float | None]:
     """How well each result agrees with its input (dB), degraded as the provenance `made` tells; warns of low figures."""
     figures: list[float | None] = []
     for n, (volume, result) in enumerate(zip(volumes, results)):
-        taken = made["slices"][n]
-        thickness = taken["slice_thickness"]
-        volume = volume.replace(
-            slice_axis=taken["axis"], slice_thickness=np.array(thickness) if isinstance(thickness, list) else thickness
-        )
-        if made["registered_affines"]:
-            volume = volume.replace(affine=np.array(made["registered_affines"][n]))
+        volume = as_taken(volume, made, n)
         # k-space of the input's plane is seen in results along its axes only
         aligned = axis_map(Grid(result.shape, result.affine), volume.affine) is not None
         if aligned and "kspace_inputs" in made and made["kspace_inputs"][n]:

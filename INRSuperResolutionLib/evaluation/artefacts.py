@@ -3,20 +3,16 @@
 No truth is needed: each figure stands beside those of linear and cubic interpolation on the same grid. Agreement with the
 input cannot see these faults, as it knows nothing of what lies between the slices.
 
-    python -m INRSuperResolutionLib.artefacts RESULT INPUT
+    inrsr evaluate RESULT INPUT --artefacts
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InrsrError
-from ..image.files import read
 from ..image.grid import Grid
 from ..image.intensity import foreground
 from ..image.interpolate import Sampler, axis_map, resample
@@ -124,21 +120,3 @@ def told(figures: dict[str, Artefacts]) -> str:
             if len(values):
                 lines.append(f"{'':8} columns from the {end} slice inwards: {' '.join(f'{v:.0f}' for v in values)}")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the figures of a result beside those of interpolation."""
-    parser = argparse.ArgumentParser(prog="python -m INRSuperResolutionLib.artefacts", description=__doc__)
-    parser.add_argument("result", metavar="RESULT")
-    parser.add_argument("input", metavar="INPUT", help="the scan that the result was made from")
-    options = parser.parse_args(arguments)
-    try:
-        print(told(beside_interpolation(read(options.result), read(options.input))))
-    except InrsrError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -73,6 +73,10 @@ class Job:
     seed: int = 0
     max_seconds: float | None = None
     """An upper limit for the run: the fit gets what the rest leaves. None for the method's own schedule."""
+    added: list[str] = field(default_factory=list)
+    """Where to save what the method added to the spline through the slice profile; one for each output, or none."""
+    uncertainty: list[str] = field(default_factory=list)
+    """Where to save half the width of the 90 % interval of each voxel; one for each output, or none."""
     representation: str | None = None
     """Where to save the representation (``.inr``)."""
     report: str | None = None
@@ -91,6 +95,15 @@ class Job:
             raise InputError(
                 f"{len(self.outputs)} outputs for {len(self.inputs)} inputs", "Name one output for each input"
             )
+        for name in ("added", "uncertainty"):
+            maps = getattr(self, name)
+            if maps and (self.task != "upscale" or len(maps) != len(self.outputs)):
+                raise InputError(
+                    f"{len(maps)} files for {name} beside {len(self.outputs)} outputs", "Name one for each output"
+                )
+            for path in maps:
+                if is_dicom_output(path):
+                    raise InputError(f"{path}: a map is no DICOM series", "Name a NIfTI, NRRD or MHA file")
         if not self.results():
             raise InputError("nothing would be written", "Name an output")
         for path in [*self.sources(), *self.results(), *([self.preview_folder] if self.preview_folder else [])]:
@@ -139,7 +152,7 @@ class Job:
     def results(self) -> list[str]:
         """All files that the run will write."""
         others = (self.labels_output, self.probabilities_output, self.representation, self.report)
-        return [*self.outputs, *(p for p in others if p), *self.transform_files()]
+        return [*self.outputs, *self.added, *self.uncertainty, *(p for p in others if p), *self.transform_files()]
 
     def transform_files(self) -> list[str]:
         """The files of the transforms: ``NUMBER-NAME-to-FIRST.tfm`` for each input but the first one."""

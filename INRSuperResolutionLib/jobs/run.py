@@ -11,6 +11,7 @@ import numpy as np
 from ..device import resolve_device
 from ..errors import InputError, InrsrError, tells_of_memory
 from ..evaluation.agreement import agreements
+from ..evaluation.uncertainty import half_width, spline_through_profile
 from ..fitting import fit, resolve_method
 from ..image.files import read, read_grid, write, write_dicom, write_probabilities
 from ..image.grid import Grid
@@ -44,6 +45,8 @@ class Found:
     results: list[Volume] = field(default_factory=list)
     probabilities: np.ndarray | None = None
     """Of the classes, on the first grid."""
+    maps: dict[str, Volume] = field(default_factory=dict)
+    """What is to be believed of the results, by the file that it is written to."""
 
 
 def run_job(job: Job, progress: Progress) -> dict[str, Any]:
@@ -56,10 +59,13 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     found = open_saved(job, like, progress) if job.task == "sample" else fit_inputs(job, like, progress, started)
     sample(found, job, like, progress)
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
+    draw_maps(found, job, progress)
     inputs = describe_inputs(job, found.volumes)
     progress.stage("write")
     report = describe(job, found.representation, found.results, figures, inputs)
     write_function(found, job, staging, inputs)
+    for path, volume in found.maps.items():
+        write(volume, staging.path(path), np.float32)
     results, method = found.results, found.representation.provenance["method"]
     del found  # a large result may be copied to be written
     write_results(results, method, job, staging, progress)
@@ -191,11 +197,27 @@ def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> Non
                     f"the result for {result.name} holds values that are no numbers",
                     "The settings may let the fit diverge, or the intensities be too large or small for float32",
                 )
-        found.representation.release()
+        if not job.uncertainty:
+            found.representation.release()
         return_freed()
     if job.labels_output or job.probabilities_output:
         found.probabilities = found.representation.probabilities(found.grids[0])
     check_finite(found.results, found.probabilities)
+
+
+def draw_maps(found: Found, job: Job, progress: Progress) -> None:
+    """What the method added to the spline, and how far off each voxel may be."""
+    for n, result in enumerate(found.results if job.added or job.uncertainty else []):
+        progress.raise_if_cancelled()
+        made = found.representation.provenance
+        spline = spline_through_profile(found.volumes[n], made, n, found.grids[n])
+        if job.added:
+            found.maps[job.added[n]] = spline.replace(data=result.data - spline.data)
+        if job.uncertainty:
+            found.maps[job.uncertainty[n]] = half_width(
+                found.representation, found.volumes[n], n, result, spline, job.seed
+            )
+    found.representation.release()
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:
