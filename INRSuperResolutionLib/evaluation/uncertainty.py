@@ -36,7 +36,7 @@ RESTORERS = (GuidedRepresentation, VolumetricRepresentation)
 # of the smoothing of features, in voxels
 SIGMA = 1.0
 # beyond the outermost slice centre nothing was measured on the other side: so much more for each slice farther out
-BEYOND = 2.0
+BEYOND = 6.0
 # the slices that are left out are averages themselves, with less noise and detail than the truth between them has:
 # chosen on scans of the training (head, brain, abdomen, three to five slices into one) so that half are covered
 WIDER = 1.2
