@@ -27,8 +27,10 @@ import torch
 from fuzz_mutants import GOOD, changed
 
 from INRSuperResolutionLib import InrsrError, read
+from INRSuperResolutionLib.cli.upscale import tell_result
 from INRSuperResolutionLib.jobs import worker
 from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.json_text import json_text
 from INRSuperResolutionLib.methods.pretrained.trained_network import load_network
 from INRSuperResolutionLib.methods.pretrained.weights import load_weights
 
@@ -52,7 +54,9 @@ def worked(job: Path) -> str:
             return f"WRONG: {code} {str(told['message'])[:300]}"
         return f"refused {code}"
     for event in events:
-        json.dumps(event, allow_nan=False)
+        json.loads(json_text(event))
+        if event["event"] == "result":
+            tell_result(event["report"])  # type: ignore[arg-type]
     for file in Path().glob("o.n*"):
         if not np.isfinite(read(file).data).all():
             return "WRONG: NaN"
