@@ -70,7 +70,8 @@ def add(commands: Commands) -> None:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="upper limit for the run; the fit gets what reading, sampling and writing leave",
+        help="upper limit for the run: the fit gets what reading, sampling and writing leave; what cannot end in time ends "
+        "without a result",
     )
     upscale.add_argument(
         "--save-representation", metavar="FILE.inr", help="keep the continuous function, to sample it again"
