@@ -218,8 +218,15 @@ def row(kind: str, ends: dict[str, tuple[int, str, str]]) -> str:
     return f"| {kind} | {named(right) or 'none'} | {'; '.join(shown)} |"
 
 
+def written() -> dict[str, str]:
+    """The lines of the page by kind, as far as it has them."""
+    lines = PAGE.read_text("utf-8").splitlines() if PAGE.exists() else []
+    told = {line.split(" | ")[0].lstrip("| "): line for line in lines if line.startswith("| ")}
+    return {kind: line for kind, line in told.items() if kind in KINDS}
+
+
 def main() -> int:
-    """Run the kinds that are asked for; writes the page if it is all of them."""
+    """Run the kinds that are asked for, and bring their lines of the page up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--method", nargs="+", choices=[AUTO, *METHODS], default=[AUTO, *METHODS])
@@ -228,17 +235,17 @@ def main() -> int:
     for found in pkgutil.walk_packages(INRSuperResolutionLib.__path__, "INRSuperResolutionLib."):
         if not found.name.endswith(("__main__", ".demo")):
             importlib.import_module(found.name)  # once, and not in each process
-    rows, wrong = [], 0
+    rows, wrong = written(), 0
     for kind in options.kind:
         ends = {method: outcome(method, kind) for method in options.method}
-        rows.append(row(kind, ends))
-        print(rows[-1], flush=True)
+        print(row(kind, ends), flush=True)
+        if options.method == [AUTO, *METHODS]:
+            rows[kind] = row(kind, ends)
+            PAGE.write_text(HEAD + "".join(f"{rows[k]}\n" for k in KINDS if k in rows), "utf-8")
         for method, (code, _, fault) in ends.items():
             if fault:
                 wrong += 1
                 print(f"WRONG: {kind}, {method} ({code}): {fault}", flush=True)
-    if options.kind == list(KINDS) and options.method == [AUTO, *METHODS] and not wrong:
-        PAGE.write_text(HEAD + "\n".join(rows) + "\n", "utf-8")
     return wrong
 
 
