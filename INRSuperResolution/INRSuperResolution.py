@@ -29,6 +29,7 @@ from INRSuperResolutionModule.runs.sequences import SequenceRuns
 from INRSuperResolutionModule.scene.inputs import InputProblem, Request
 from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith
 from INRSuperResolutionModule.scene.segmentations import isLabelMap
+from INRSuperResolutionModule.study.section import StudySection
 from INRSuperResolutionModule.zoom.panel import ZoomPanel
 
 from INRSuperResolutionLib.methods import METHODS
@@ -112,6 +113,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.zoomPanel = ZoomPanel(self.ui)
+        self.studySection = StudySection(self.layout)
         self.logic.listeners.append(self.panel.run.onRunChanged)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -125,6 +127,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic.close()
         self.panel.cleanUp()
         self.zoomPanel.close()
+        self.studySection.stop()
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -134,6 +137,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
     def exit(self):
         # a comparison that goes on in another module would only puzzle; a run goes on
         self.panel.cleanUp()
+        self.studySection.stop()
 
     def onReload(self):
         """Slicer's button Reload executes this file anew; its parts are to be read anew, too.
@@ -147,6 +151,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def onSceneStartClose(self, caller, event):
         self.panel.cleanUp()
+        self.studySection.stop()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from .errors import Cancelled
+from .errors import Cancelled, InrsrError
 
 Event = dict[str, object]
 # the usual share of each stage in the whole run, to foresee the remaining time where nothing else is known
@@ -57,7 +57,12 @@ class Progress:
         self._previews = 0
         self._expected: dict[str, float] = {}
         self._of_run = 0.0
+        self._limit: tuple[float, InrsrError] | None = None
         self.seconds: dict[str, float] = {}
+
+    def limit(self, until: float | None, error: InrsrError | None = None) -> None:
+        """Have the run end with `error` at its next update after `until` (of ``time.perf_counter``); None: no longer."""
+        self._limit = None if until is None or error is None else (until, error)
 
     def expect(self, seconds: Mapping[str, float]) -> None:
         """Say how long stages are expected to take; the more is known, the better the remaining time is foreseen."""
@@ -104,9 +109,11 @@ class Progress:
         return _Part(self, start, end)
 
     def raise_if_cancelled(self) -> None:
-        """Raise Cancelled if the user wants to stop."""
+        """Raise Cancelled if the user wants to stop, or the error of a limit that has passed."""
         if self._is_cancelled():
             raise Cancelled()
+        if self._limit is not None and time.perf_counter() > self._limit[0]:
+            raise self._limit[1]
 
     def _seconds_left(self, fraction: float, now: float) -> float | None:
         """Of this stage, from its own pace; of the later ones, as expected on a machine of this pace, or their usual share."""

@@ -1,134 +1,151 @@
-"""Changes bytes of good files at random and reads them: ``python Testing/fuzz_reading.py [SECONDS] [SEED]``.
+"""Damages good files at random and reads them: ``python Testing/fuzz_reading.py [--seconds S] [--reader NAME …]``.
 
-Every read happens in a process of its own, so that a crash, a hang and a wrong kind of error are seen and counted.
-Returns 1 if there is any.
+Readers: nifti, itk, dicom, inr, weights, job; S seconds for each. Every read happens in a process of its own, so that a
+crash, a hang and a wrong kind of error are seen and counted. Returns 1 if there is any, and keeps the files that did it.
 """
 
 from __future__ import annotations
 
+import argparse
 import collections
-import gzip
 import importlib
+import json
 import multiprocessing
+import os
+import re
 import sys
 import tempfile
 import time
 import warnings
-import zlib
 from pathlib import Path
 
-import nibabel as nib
-import numpy as np
-from dicomfiles import enhanced, save, slice_of, values, write_series
-from pydicom.uid import RLELossless
+# a process that is forked must not have threads
+os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from INRSuperResolutionLib import InrsrError, read, write
-from INRSuperResolutionLib.image.volume import Volume
+import numpy as np
+import torch
+from fuzz_mutants import GOOD, changed
+
+from INRSuperResolutionLib import InrsrError, read
+from INRSuperResolutionLib.cli.upscale import tell_result
+from INRSuperResolutionLib.jobs import worker
+from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.json_text import json_text
+from INRSuperResolutionLib.methods.pretrained.trained_network import load_network
+from INRSuperResolutionLib.methods.pretrained.weights import load_weights
 
 HANGS_AFTER = 20.0
-WORDS = [b"-1", b"0", b"inf", b"nan", b"1e400", b"999999999", b"\xff", b"\0", b"(", b"none", b"99999999999999999999"]
+RIGHT_CODES = (0, 2, 3, 4, 5)
+LONGEST_MESSAGE = 1500
+# damage of a job must not lead out of the folder
+ELSEWHERE = re.compile(r'"/|\.\.|~')
 
 
-def good_files(folder: Path) -> list[tuple[str, bytes]]:
-    """Name and contents of what is changed; small, and of every format."""
-    volume = Volume(np.arange(120.0).reshape(4, 5, 6), np.eye(4), dtype=np.dtype(np.int16))
-    made = {}
-    for name in ("a.nii", "a.nii.gz", "a.nrrd", "a.mha"):
-        write(volume, folder / name, np.int16)
-        made[name] = (folder / name).read_bytes()
-    nib.save(nib.MGHImage(volume.data, np.eye(4)), folder / "a.mgz")
-    made["a.mgz"] = (folder / "a.mgz").read_bytes()
-    nib.save(nib.Nifti2Image(volume.data, np.eye(4)), folder / "two.nii")
-    made["two.nii"] = (folder / "two.nii").read_bytes()
-    raw = volume.data.T.astype(np.int16).tobytes()
-    head = "ObjectType = Image\nNDims = 3\nBinaryData = True\nCompressedData = {}\n{}Offset = 0 0 0\nElementSpacing = 1 1 1\nDimSize = 4 5 6\nElementType = MET_SHORT\nElementDataFile = LOCAL\n"
-    packed = zlib.compress(raw)
-    made["raw.mha"] = head.format("False", "").encode() + raw
-    made["packed.mha"] = head.format("True", f"CompressedDataSize = {len(packed)}\n").encode() + packed
-    made["raw.nrrd"] = (
-        b"NRRD0004\ntype: short\ndimension: 3\nsizes: 4 5 6\nendian: little\nencoding: raw\nspace: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (0,0,0)\n\n"
-        + raw
-    )
-    made["slice.dcm"] = save(
-        slice_of(values()[0], 0.0, RescaleSlope=1, RescaleIntercept=0), folder / "s.dcm"
-    ).read_bytes()
-    frames = enhanced(values(), [0, 2.5, 5, 7.5, 10])
-    made["frames.dcm"] = save(frames, folder / "f.dcm").read_bytes()
-    frames.compress(RLELossless, generate_instance_uid=False)
-    made["rle.dcm"] = save(frames, folder / "r.dcm").read_bytes()
-    return list(made.items())
+def worked(job: Path) -> str:
+    """Run a job file as the worker does; its results must be numbers, and nothing may be left beside them."""
+    events: list[dict[str, object]] = []
+    code = worker.work(str(job), events.append, worker.CancelSignal(), lambda: None)
+    left = [p.name for p in Path().iterdir() if p.name.startswith(".")]
+    if left:
+        return f"WRONG: left {left}"
+    if code:
+        told = events[-1]
+        if code not in RIGHT_CODES or not told["message"] or len(str(told["message"])) > LONGEST_MESSAGE:
+            return f"WRONG: {code} {str(told['message'])[:300]}"
+        return f"refused {code}"
+    for event in events:
+        json.loads(json_text(event))
+        if event["event"] == "result":
+            tell_result(event["report"])  # type: ignore[arg-type]
+    for file in Path().glob("o.n*"):
+        if not np.isfinite(read(file).data).all():
+            return "WRONG: NaN"
+    return "done"
 
 
-def changed(data: bytes, name: str, rng: np.random.Generator) -> bytes:
-    """Some bytes, words or lengths changed; half of the compressed files are changed inside."""
-    inside = name.endswith(("gz", "mgz")) and rng.random() < 0.7
-    mutant = bytearray(gzip.decompress(data) if inside else data)
-    for _ in range(int(rng.integers(1, 5))):
-        top = min(len(mutant), 1500) if rng.random() < 0.8 else len(mutant)
-        at = int(rng.integers(0, max(1, top)))
-        kind = rng.random()
-        if kind < 0.4:
-            mutant[at : at + 1] = bytes([int(rng.integers(0, 256))])
-        elif kind < 0.7:
-            word = WORDS[int(rng.integers(0, len(WORDS)))]
-            mutant[at : at + len(word)] = word
-        elif kind < 0.8:
-            del mutant[at : at + int(rng.integers(1, 40))]
-        elif kind < 0.9:
-            mutant[at : at + 4] = np.array([rng.choice([-1, 0, 1 << 30, -(1 << 31)])], "<i4").tobytes()
-        else:
-            del mutant[at:]
-    return gzip.compress(bytes(mutant)) if inside else bytes(mutant)
+def read_one(reader: str, path: Path) -> str:
+    """How reading a file ends."""
+    if reader == "job":
+        return worked(path)
+    if reader == "inr":
+        outputs = [f"o.n{n}.nii" for n in range(2 if "multi" in path.name else 1)]
+        job = Job("sample", [path.name], outputs, scale=[1.0, 1.0, 2.0])
+        job.write("sample.json")
+        return worked(Path("sample.json"))
+    if reader == "weights":
+        network = load_network(load_weights(str(path), path.name.partition(".")[0].partition("-")[2]))
+        return "read" if network is not None else "WRONG: nothing"
+    return "read" if np.isfinite(read(path).data).all() else "WRONG: NaN"
 
 
-def attempt(path: str, told: object) -> None:
-    """Read one file and tell how that ended."""
+def attempt(reader: str, path: Path, told: object) -> None:
+    """Read one file in its folder, and tell how that ended."""
     warnings.simplefilter("ignore")
+    os.chdir(path.parent)
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - for the life of the process
     try:
-        volume = read(path)
-        told.put("read" if np.isfinite(volume.data).all() else "WRONG: NaN")  # type: ignore[attr-defined]
+        end = read_one(reader, path)
     except InrsrError as error:
-        told.put(f"refused {error.exit_code}" if error.exit_code in (2, 4) else f"WRONG: {error!r}")  # type: ignore[attr-defined]
+        end = f"refused {error.exit_code}" if error.exit_code in RIGHT_CODES else f"WRONG: {error!r}"
     except BaseException as error:
-        told.put(f"WRONG: {type(error).__name__}: {error}")  # type: ignore[attr-defined]
+        end = f"WRONG: {type(error).__name__}: {error}"
+    told.put(end)  # type: ignore[attr-defined]
 
 
-def main(seconds: float = 60, seed: int = 0) -> int:
-    """Change and read until the time is over; the number of wrong ends."""
+def fuzz(reader: str, seconds: float, seed: int) -> int:
+    """Damage and read until the time is over, but 12 times at least; the number of wrong ends."""
     rng = np.random.default_rng(seed)
-    importlib.import_module("INRSuperResolutionLib.image.dicom")  # once, and not in each process
     fork = multiprocessing.get_context("fork")
     counts: collections.Counter[str] = collections.Counter()
     wrong = 0
-    until = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        write_series(folder / "series")
-        files = good_files(folder)
-        while time.monotonic() < until:
+        files = [(p.name, p.read_bytes()) for p in GOOD[reader](folder)]
+        there = {p.name for p in folder.iterdir()}
+        until = time.monotonic() + seconds
+        while time.monotonic() < until or sum(counts.values()) < 12:
             name, data = files[int(rng.integers(0, len(files)))]
             mutant = changed(data, name, rng)
+            if reader == "job" and ELSEWHERE.search(mutant.decode("latin1")):
+                continue
             path = folder / f"mutant-{name}"
             path.write_bytes(mutant)
             told = fork.SimpleQueue()
-            process = fork.Process(target=attempt, args=(str(path), told))
+            process = fork.Process(target=attempt, args=(reader, path, told))
             process.start()
             process.join(HANGS_AFTER)
             if process.is_alive():
                 process.kill()
+                process.join()
                 end = "WRONG: hangs"
             else:
-                end = "WRONG: crashed" if told.empty() else told.get()
+                end = f"WRONG: crashed {process.exitcode}" if told.empty() else told.get()
             counts[f"{name}: {end[:70]}"] += 1
             if end.startswith("WRONG"):
                 wrong += 1
-                kept = Path(tempfile.gettempdir()) / f"inrsr-fuzz-{seed}-{wrong}-{name}"
+                kept = Path(tempfile.gettempdir()) / f"fuzz-{reader}-{seed}-{wrong}-{name}"
                 kept.write_bytes(mutant)
                 print(f"{end}: kept as {kept}", flush=True)
+            for made in folder.iterdir():
+                if made.name not in there and made.is_file():
+                    made.unlink()
     for key, n in sorted(counts.items()):
-        print(f"{n:6} {key}")
+        print(f"{reader} {n} {key}", flush=True)
     return wrong
 
 
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60, help="for each reader")
+    parser.add_argument("--reader", nargs="+", choices=GOOD, default=list(GOOD))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    importlib.import_module("INRSuperResolutionLib.image.dicom")  # once, and not in each process
+    importlib.import_module("INRSuperResolutionLib.jobs.run")
+    return 1 if sum(fuzz(r, options.seconds, options.seed) for r in options.reader) else 0
+
+
 if __name__ == "__main__":
-    sys.exit(1 if main(*(float(a) if n == 0 else int(a) for n, a in enumerate(sys.argv[1:]))) else 0)
+    sys.exit(main())

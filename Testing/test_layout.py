@@ -25,7 +25,7 @@ FLOORS = (
     ("fitting",),
     ("evaluation",),
     ("jobs",),
-    ("benchmarks", "cohorts"),
+    ("benchmarks", "cohorts", "study"),
     ("cli", "demo", "__main__"),
 )
 # the package itself only holds the version and looks names up when they are asked for: nothing inside may go through it

@@ -222,6 +222,11 @@ def faults() -> dict:
     two = np.concatenate([values(), values()])
     missing = enhanced(values(), HEIGHTS)
     missing.PerFrameFunctionalGroupsSequence.pop()
+
+    def commas(folder: Path) -> None:
+        file = folder / "02.dcm"
+        file.write_bytes(file.read_bytes().replace(b"0.8\\0.6", b"0,8\\0,6"))
+
     no_position = enhanced(values(), HEIGHTS)
     del no_position.PerFrameFunctionalGroupsSequence[2].PlanePositionSequence
     echoes = enhanced(two, HEIGHTS * 2)
@@ -252,6 +257,12 @@ def faults() -> dict:
             lambda f: save(slice_of(values(rows=8)[2], 5.0), f / "02.dcm"), "another size or orientation"),
         "a slice twice": (
             lambda f: save(slice_of(values()[2], 5.0), f / "05.dcm"), "6 slices at 5 positions"),
+        "a localiser among slices": (
+            change(ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "02.dcm is a localiser among slices"),
+        "two patients": (change(PatientID="4712"), "of several patients"),
+        "two units": (lambda f: write_series(f, each=lambda n: {"Units": "BQML" if n else "CNTS"}), "in several units"),
+        "a pixel spacing with commas": (commas, "no valid PixelSpacing"),
+        "high bit 15 of 12": (change(BitsStored=12), "high bit is 15 of 12"),
         "two series": (change(SeriesInstanceUID=generate_uid(), SeriesDescription="other"), "2 DICOM series: phantom"),
         "only a report": (lambda f: [p.unlink() for p in f.iterdir()] + [(f / "a.nii.gz").write_bytes(b"")],
                           "0 DICOM series: it holds 1 .gz files"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import subprocess
 import sys
@@ -155,6 +156,10 @@ NIFTI_FAULTS = {
     "data offset NaN": ({"vox_offset": np.nan}, "start at byte nan"),
     "no magic": ({"magic": b"xxx"}, "does not start as NIfTI"),
     "sform NaN": ({"srow_x": [np.nan, 0, 0, 0]}, "affine is not valid"),
+    "vectors": ({"data": np.zeros((4, 5, 6, 1, 3), np.int16), "intent_code": 1007}, "vectors: 3 values per voxel"),
+    "complex numbers": ({"data": DATA.astype(np.complex64)}, "complex numbers"),
+    "several volumes": ({"data": np.stack([DATA] * 3, -1)}, "4 axes"),
+    "values in another file": ({"magic": b"ni1"}, "a file of their own"),
     "sform in a plane": ({"srow_x": [0, 0, 0, 0]}, "one plane|not valid"),
 }
 
@@ -297,6 +302,9 @@ ITK_FAULTS = {
     "NRRD: checksum wrong": lambda f: nrrd(f / "a.nrrd", bytes(DAMAGED_GZIP), encoding="gzip"),
     "NRRD: compressed data cut off": lambda f: nrrd(f / "a.nrrd", gzip.compress(VALUES)[:60], encoding="gzip"),
     "NRRD: fewer compressed values": lambda f: nrrd(f / "a.nrrd", gzip.compress(VALUES[:100]), encoding="gzip"),
+    "NRRD: bzip2": lambda f: nrrd(f / "a.nrrd", bz2.compress(VALUES), encoding="bzip2"),
+    "NRRD: several data files": lambda f: nrrd(f / "a.nhdr", b"", **{"data file": "LIST"}),
+    "NRRD: a list along the first axis": lambda f: nrrd(f / "a.nrrd", kinds="list domain domain"),
     "NRRD: data file absent": lambda f: nrrd(f / "a.nhdr", b"", **{"data file": "none.raw"}),
     "NRRD: header does not end": lambda f: nrrd(f / "a.nrrd", b"", x="y" * 99999),
     "MetaImage: NDims -1": lambda f: meta(f / "a.mha", NDims="-1"),
@@ -311,6 +319,8 @@ ITK_FAULTS = {
     "MetaImage: spacing 0": lambda f: meta(f / "a.mha", ElementSpacing="0 1 1"),
     "MetaImage: type unknown": lambda f: meta(f / "a.mha", ElementType="MET_OTHER"),
     "MetaImage: -3 channels": lambda f: meta(f / "a.mha", ElementNumberOfChannels="-3"),
+    "MetaImage: 2 channels": lambda f: meta(f / "a.mha", VALUES * 2, ElementNumberOfChannels="2"),
+    "MetaImage: several data files": lambda f: meta(f / "a.mhd", b"", ElementDataFile="LIST"),
     "MetaImage: cut off": lambda f: meta(f / "a.mha", VALUES[:100]),
     "MetaImage: checksum wrong": lambda f: meta(f / "a.mha", bytes(DAMAGED_ZLIB), CompressedData="True", CompressedDataSize=len(DAMAGED_ZLIB)),
     "MetaImage: compressed data cut off": lambda f: meta(f / "a.mha", zlib.compress(VALUES)[:60], CompressedData="True", CompressedDataSize=60),

@@ -199,3 +199,12 @@ def test_a_worker_without_memory_to_start_is_told(folder, monkeypatch):
         run_in_worker(job, lambda event: None)
     assert (folder / "out" / "o.nii").read_bytes() == b"old"
     assert [p.name for p in Path(folder / "out").iterdir()] == ["o.nii"]
+
+
+@pytest.mark.alone
+def test_signals_at_random_times():
+    """A few of Testing/signals_at_random.py, which sends as many as one wants."""
+    script = Path(__file__).with_name("signals_at_random.py")
+    done = subprocess.run([sys.executable, str(script), "--count", "6"], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SIGKILL: -9" in done.stdout

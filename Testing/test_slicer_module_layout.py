@@ -9,7 +9,7 @@ from pathlib import Path
 MODULE = Path(__file__).resolve().parents[1] / "INRSuperResolution"
 PARTS = MODULE / "INRSuperResolutionModule"
 # each may import from those before it
-FLOORS = ("library", "scene", "runs", "zoom", "panel")
+FLOORS = ("library", "scene", "runs", "zoom", "panel", "study")
 FILES = sorted(MODULE.rglob("*.py"))
 MOST_LINES = 500
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..jobs.bar import Bar, show_warning
 from ..jobs.client import run_in_worker
@@ -69,7 +70,8 @@ def add(commands: Commands) -> None:
         "--max-seconds",
         type=float,
         metavar="S",
-        help="upper limit for the run; the fit gets what reading, sampling and writing leave",
+        help="upper limit for the run: the fit gets what reading, sampling and writing leave; what cannot end in time ends "
+        "without a result",
     )
     upscale.add_argument(
         "--added",
@@ -166,12 +168,17 @@ def run_with_progress(job: Job, style: str, skip_existing: bool = False) -> None
     show: Callable[[Event], None] = Bar() if style == "bar" else show_warning
     report = run_in_worker(job, show)
     if style == "bar":
-        from ..acquisition.slice_profile import describe_slices
+        tell_result(report)
 
-        if report["choice"]:
-            tell(f"inrsr: auto took {report['choice']['method']}: {report['choice']['why']}")
-        for given, taken in zip(report["inputs"], report["slices"] or []):
-            print(f"{given['path']}: {describe_slices(taken)}", file=sys.stderr)
-        for output, agreement in zip(report["outputs"], report["consistency_db"] or [None] * len(report["outputs"])):
-            told = "" if agreement is None else f", agrees with its input to {agreement:.1f} dB"
-            tell(f"{output['path']}: {' × '.join(map(str, output['shape']))} voxels{told}")
+
+def tell_result(report: Mapping[str, Any]) -> None:
+    """What a run has made, on stderr."""
+    from ..acquisition.slice_profile import describe_slices
+
+    if report["choice"]:
+        tell(f"inrsr: auto took {report['choice']['method']}: {report['choice']['why']}")
+    for given, taken in zip(report["inputs"], report["slices"] or []):
+        print(f"{given['path']}: {describe_slices(taken)}", file=sys.stderr)
+    for output, agreement in zip(report["outputs"], report["consistency_db"] or [None] * len(report["outputs"])):
+        told = "" if agreement is None else f", agrees with its input to {agreement:.1f} dB"
+        tell(f"{output['path']}: {' × '.join(map(str, output['shape']))} voxels{told}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from .dicom_frames import frames_of
 from .dicom_header import is_dicom, number, read_header, text
 from .dicom_mosaic import is_mosaic, read_mosaic
 from .dicom_pixels import stored_values
+from .dicom_whole import check_together, told_of
 from .grid import Grid
 from .stack import Frame, Stack, make_stack
 from .volume import Volume
@@ -92,8 +93,10 @@ def grid_of_dicom(path: Path) -> Grid:
 
 def stack_of(series: Series) -> Stack:
     """Where the slices of a series lie."""
+    check_together(series.headers, series.files, series.name)
     frames = [f for file, header in zip(series.files, series.headers) for f in frames_of(header, file)]
-    return make_stack(frames, series.name)
+    stack = make_stack(frames, series.name)
+    return replace(stack, warnings=(*stack.warnings, *told_of(series.headers, stack.frames)))
 
 
 # lowest and highest value of a slice with whole numbers, or None

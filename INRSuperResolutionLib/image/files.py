@@ -70,7 +70,7 @@ def _reader(path: Path) -> tuple[Callable[[Path], Volume], Callable[[Path], Grid
         if not path.is_file():
             raise InputError(f"{path} is no file", "Check the path")
         for endings, reader, grid_reader in (
-            (nifti.ENDINGS, nifti.read_nifti, nifti.grid_of_nifti),
+            ((*nifti.ENDINGS, *nifti.PAIR), nifti.read_nifti, nifti.grid_of_nifti),
             (mgh.ENDINGS, mgh.read_mgh, mgh.grid_of_mgh),
             (itk.ENDINGS, itk.read_itk, itk.grid_of_itk),
         ):
@@ -79,7 +79,7 @@ def _reader(path: Path) -> tuple[Callable[[Path], Volume], Callable[[Path], Grid
     from . import dicom, dicom_header  # pydicom, which a panel does not need to list the methods
 
     if not path.is_dir() and suffix_of(path) not in DICOM_ENDINGS and not dicom_header.is_dicom(path):
-        known = (*nifti.ENDINGS, *mgh.ENDINGS, *itk.ENDINGS)
+        known = (*nifti.ENDINGS, *nifti.PAIR, *mgh.ENDINGS, *itk.ENDINGS)
         raise InputError(
             f"{path}: {suffix_of(path) or 'no ending'} is not a known format",
             f"Give {', '.join(known)}, a DICOM file or a folder with a DICOM series",

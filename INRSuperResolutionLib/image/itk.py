@@ -19,17 +19,17 @@ WRITABLE = (".nrrd", ".mha")
 
 def read_itk(path: Path) -> Volume:
     """Read one file; raises InputError, or what SimpleITK raises for a damaged one."""
-    factor = check_header(path)
+    header = check_header(path)
     volume = from_sitk(sitk.ReadImage(str(path)), path.name)
-    if factor == 1:
-        return volume
-    told = f"{path.name} tells lengths in units of {factor:g} mm: they are turned to mm"
-    return volume.replace(affine=_in_mm(volume.affine, factor), warnings=(told,))
+    told = list(header.warnings)
+    if header.factor != 1:
+        told.append(f"{path.name} tells lengths in units of {header.factor:g} mm: they are turned to mm")
+    return volume.replace(affine=_in_mm(volume.affine, header.factor), exact=volume.exact, warnings=tuple(told))
 
 
 def grid_of_itk(path: Path) -> Grid:
     """The grid of a file; its values are not looked at."""
-    factor = check_header(path, data=False)
+    factor = check_header(path, data=False).factor
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import zlib
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -21,6 +22,12 @@ MM_OF_UNIT = {
 LONGEST_HEADER = 1 << 16
 MOST_AXES = 6
 BLOCK = 1 << 20
+# bytes behind the values that say nothing, as a line end
+LOOSE_END = 2
+PATIENT_SPACES = (
+    *(f"{x}-{y}-superior" for x, y in (("left", "posterior"), ("right", "anterior"), ("left", "anterior"))),
+    *("lps", "ras", "las"),
+)
 NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
@@ -41,10 +48,17 @@ META_NUMBERS = ("Offset", "Position", "Origin", "ElementSpacing", "ElementSize",
 META_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 
 
-def check_header(path: Path, data: bool = True) -> float:
-    """Read the header of a NRRD or MetaImage file, and (unless `data` is False) its values as far as they can be damaged.
+@dataclass
+class Header:
+    """What ITK does not look at, or takes in silence."""
 
-    Returns how many mm its unit of length is, which ITK does not look at.
+    factor: float = 1.0
+    """How many mm its unit of length is."""
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_header(path: Path, data: bool = True) -> Header:
+    """Read the header of a NRRD or MetaImage file, and (unless `data` is False) its values as far as they can be damaged.
 
     Raises
     ------
@@ -112,7 +126,7 @@ def _check_room(path: Path, file: Path, needed: int, is_packed: bool) -> None:
         )
 
 
-def _check_nrrd(path: Path, data: bool) -> float:
+def _check_nrrd(path: Path, data: bool) -> Header:
     fields: dict[str, str] = {}
     with open(path, "rb") as stream:
         first = _line(stream, path)
@@ -148,18 +162,47 @@ def _check_nrrd(path: Path, data: bool) -> float:
         if fields.get(name, "0") not in ("0", "-1"):
             skip += 1
     units = [u for u in fields.get("spaceunits", fields.get("units", "")).replace('"', " ").split() if u != "???"]
-    factor = _mm_of(units, path)
+    header = Header(_mm_of(units, path), _odd_nrrd_place(fields, path))
     if not data or skip:
-        return factor
+        return header
     _check_room(path, file, needed, encoding != "raw")
     if encoding == "raw":
-        if file.stat().st_size - start < needed:
-            _refuse(path, f"it should have {needed} bytes of values, it has {file.stat().st_size - start}")
+        from_end = fields.get("byteskip") == "-1"
+        _check_length(path, file.stat().st_size - start, needed, None if from_end else header)
     elif encoding in ("gzip", "gz"):
         _check_gzip(path, file, start, needed)
-    elif encoding not in ("ascii", "text", "txt", "hex", "bzip2", "bz2"):
+    elif encoding in ("bzip2", "bz2"):
+        raise InputError(f"{path} is compressed with bzip2, which ITK does not read", "Save it with gzip")
+    elif encoding not in ("ascii", "text", "txt", "hex"):
         _refuse(path, f"its encoding {encoding!r} is not known")
-    return factor
+    return header
+
+
+def _check_length(path: Path, there: int, needed: int, header: Header | None) -> None:
+    """Raise InputError for too few bytes of values; too many are told, as they may begin with another header.
+
+    `header` is None where the values are the last bytes of the file.
+    """
+    if there < needed:
+        _refuse(path, f"it should have {needed} bytes of values, it has {there}")
+    if header is not None and there > needed + LOOSE_END:
+        header.warnings.append(
+            f"{path.name}: {there - needed} bytes lie behind its values; if they should lie before them, they are read wrong"
+        )
+
+
+def _odd_nrrd_place(fields: dict[str, str], path: Path) -> list[str]:
+    """What there is to say about a place that is told in part only; ITK takes it as left-posterior-superior."""
+    space = fields.get("space", "").lower()
+    if space not in PATIENT_SPACES:
+        said = f"its space is {space!r}" if space else "it has no space"
+        return [f"{path.name} does not tell how it lies in the patient ({said}): left-posterior-superior is taken"]
+    if "spacedirections" not in fields:
+        return [f"{path.name} does not tell its directions: its axes are taken to run to left, posterior and superior"]
+    told = fields["spacedirections"].replace(", ", ",").split()
+    if sum(v != "none" for v in told) < 3:
+        return [f"{path.name} does not tell the direction of each axis: some are taken"]
+    return []
 
 
 def _mm_of(units: list[str], path: Path) -> float:
@@ -204,7 +247,7 @@ def _check_gzip(path: Path, file: Path, start: int, needed: int) -> None:
         _refuse(path, f"it should have {needed} bytes of values, it has {count}")
 
 
-def _check_meta(path: Path, data: bool) -> float:
+def _check_meta(path: Path, data: bool) -> Header:
     fields: dict[str, str] = {}
     with open(path, "rb") as stream:
         while "ElementDataFile" not in fields:
@@ -238,12 +281,21 @@ def _check_meta(path: Path, data: bool) -> float:
     for name, neutral in (("ElementToIntensityFunctionSlope", 1.0), ("ElementToIntensityFunctionOffset", 0.0)):
         if _floats(fields.get(name, "").split(), path, name) not in ([], [neutral]):
             _refuse(path, f"its values are scaled ({name} {fields[name]}), which ITK does not do")
+    header = Header(_mm_of(fields.get("DistanceUnits", "").split(), path))
+    if "ElementSpacing" not in fields and "ElementSize" not in fields:
+        header.warnings.append(f"{path.name} does not tell its spacing: 1 mm is taken")
+    turned = fields.get("AnatomicalOrientation", "RAI").upper()
+    if not any(name in fields for name in META_MATRICES) and turned not in ("RAI", "???"):
+        header.warnings.append(
+            f"{path.name} tells an orientation {turned} but no directions: its axes are taken to run to left, posterior "
+            "and superior"
+        )
     if data:
-        _check_meta_data(path, fields, start, needed)
-    return _mm_of(fields.get("DistanceUnits", "").split(), path)
+        _check_meta_data(path, fields, start, needed, header)
+    return header
 
 
-def _check_meta_data(path: Path, fields: dict[str, str], start: int, needed: int) -> None:
+def _check_meta_data(path: Path, fields: dict[str, str], start: int, needed: int, header: Header) -> None:
     named = fields["ElementDataFile"]
     file = path
     if named.upper() not in ("LOCAL", ""):
@@ -264,8 +316,8 @@ def _check_meta_data(path: Path, fields: dict[str, str], start: int, needed: int
         if not size.isdecimal() or _zlib_length(path, file, start, needed) != int(size):
             # ITK would read something else, and not tell
             _refuse(path, f"its CompressedDataSize {size!r} is not that of its values")
-    elif fields.get("HeaderSize", "0") in ("0", "-1") and file.stat().st_size - start < needed:
-        _refuse(path, f"it should have {needed} bytes of values, it has {file.stat().st_size - start}")
+    elif (size := fields.get("HeaderSize", "0")) in ("0", "-1"):
+        _check_length(path, file.stat().st_size - start, needed, header if size == "0" else None)
 
 
 def _zlib_length(path: Path, file: Path, start: int, needed: int) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import nibabel as nib
 import numpy as np
@@ -16,9 +17,16 @@ from .unpack import check_room, is_packed, unpacked
 from .volume import Volume, three_axes, whole_numbers
 
 ENDINGS = (".nii", ".nii.gz")
+# header and values in two files
+PAIR = (".hdr", ".img")
 MM_OF_UNIT = {"unknown": 1.0, "mm": 1.0, "meter": 1e3, "micron": 1e-3}
 # sform and qform that put a corner of the image this far apart (mm) differ in earnest
 SAME_PLACE_MM = 0.1
+# what each voxel of an image of these intents holds, where there is more than one number
+INTENTS = {
+    1004: "matrices", 1005: "symmetric matrices", 1006: "displacements", 1007: "vectors", 1008: "points",
+    1009: "triangles", 1010: "quaternions", 2003: "colours", 2004: "colours",
+}  # fmt: skip
 # off-diagonal cosines up to this are rounding or a slight shear, which a qform may straighten
 NEARLY_ORTHOGONAL = 1e-2
 
@@ -26,9 +34,14 @@ NEARLY_ORTHOGONAL = 1e-2
 def read_nifti(path: Path) -> Volume:
     """Read one file; raises InputError, or what nibabel raises for a damaged one."""
     header = _checked_header(path)
-    image = _opened(path, header)
-    data = three_axes(np.asanyarray(image.dataobj), str(path))
+    intent = INTENTS.get(int(header["intent_code"]), "")
+    shape = (*header.get_data_shape(), 1, 1)
+    if intent and math.prod(shape[3:]) > 1:
+        raise InputError(f"{path} holds {intent}: {math.prod(shape[3:])} values per voxel", "Give a scalar volume")
+    data = three_axes(_values(path, header), str(path))
     affine, told = place_of(header, path)
+    if intent:
+        told += (f"{path.name} is said to hold {intent}, but has one value per voxel: it is read as a plain image",)
     return Volume(
         data,
         affine,
@@ -47,10 +60,24 @@ def grid_of_nifti(path: Path) -> Grid:
     return Grid((int(shape[0]), int(shape[1]), int(shape[2])), place_of(header, path)[0])
 
 
+def _files(path: Path) -> tuple[Path, Path]:
+    """Where the header and where the values are; raises InputError if one of a pair is absent."""
+    if path.suffix.lower() not in PAIR:
+        return path, path
+    found = []
+    for ending in PAIR:
+        same_case = ending.upper() if path.suffix.isupper() else ending
+        found.append(path if path.suffix.lower() == ending else path.with_suffix(same_case))
+        if not found[-1].is_file():
+            raise InputError(f"{path} is half an image: {found[-1]} is absent", "Put both beside each other")
+    return found[0], found[1]
+
+
 def _checked_header(path: Path) -> Any:
     """The header as it is in the file; raises InputError for what no reader can make sense of."""
-    opener: Any = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as stream:
+    named, values = _files(path)
+    opener: Any = gzip.open if is_packed(named) else open
+    with opener(named, "rb") as stream:
         start = stream.read(540)
     kind = next(
         (
@@ -64,6 +91,11 @@ def _checked_header(path: Path) -> Any:
         None,
     )
     if kind is None:
+        if named != values and len(start) >= 348 and 348 in (_first(start, "little"), _first(start, "big")):
+            raise InputError(
+                f"{path} is Analyze 7.5, which does not tell left from right",
+                "Convert it to NIfTI with a program that knows how it was made",
+            )
         raise InputError(
             f"cannot read {path}: it does not start as NIfTI does", "The file may be damaged, or another format"
         )
@@ -71,6 +103,9 @@ def _checked_header(path: Path) -> Any:
     if len(start) < size:
         raise InputError(f"cannot read {path}: it ends within its header", "Get it again")
     header = kind(start[:size], check=False)
+    if (named == values) != (bytes(start[344:347]) == b"n+1" or bytes(start[4:7]) == b"n+2"):
+        told = "values lie in a file of their own (.img)" if named == values else "values lie in the same file"
+        raise InputError(f"{path}: its header tells that its {told}", "Give both, named .hdr and .img, or a .nii file")
     dimensions = [int(n) for n in header["dim"]]
     count = dimensions[0]
     if not 1 <= count <= 7 or min(dimensions[1 : count + 1]) < 1:
@@ -100,18 +135,32 @@ def _checked_header(path: Path) -> Any:
         )
     if not 0 <= float(header["vox_offset"]) < 1 << 40:
         raise InputError(f"{path}: its data start at byte {float(header['vox_offset']):g}", "The file is damaged")
-    check_room(path, _bytes(header) + (0 if is_packed(path) else _offset(header)))
+    check_room(values, _bytes(header) + (0 if is_packed(values) else _offset(header)))
     # what nibabel mends as well: the sign of the third axis is 1 or -1, sizes are positive
     header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1
     header["pixdim"][1:4] = np.abs(header["pixdim"][1:4])
     return header
 
 
-def _opened(path: Path, header: Any) -> Any:
-    kind: Any = nib.Nifti2Image if isinstance(header, nib.Nifti2Header) else nib.Nifti1Image
-    if not is_packed(path):
-        return kind.from_filename(path)
-    return kind.from_bytes(unpacked(path, _offset(header) + _bytes(header)))
+def _values(path: Path, header: Any) -> np.ndarray:
+    """The values, scaled as the header tells.
+
+    By nibabel's array proxy, not by its images: these take an offset of 0 for true, and values start at the header.
+    """
+    file = _files(path)[1]
+    start = _offset(header)
+    slope, intercept = header.get_slope_inter()
+    scale = (1.0 if slope is None else slope, 0.0 if intercept is None else intercept)
+    kind = (header.get_data_shape(), header.get_data_dtype(), start, *scale)
+    if is_packed(file):
+        return np.asanyarray(nib.arrayproxy.ArrayProxy(io.BytesIO(unpacked(file, start + _bytes(header))), kind))
+    with open(file, "rb") as stream:
+        return np.asanyarray(nib.arrayproxy.ArrayProxy(stream, kind))
+
+
+def _first(start: bytes, order: Literal["little", "big"]) -> int:
+    """The size that a header tells of itself."""
+    return int.from_bytes(start[:4], order)
 
 
 def _bytes(header: Any) -> int:
@@ -123,7 +172,7 @@ def _bytes(header: Any) -> int:
 
 def _offset(header: Any) -> int:
     """Where in the file the values start; never within the header, whatever it says."""
-    return max(int(header["vox_offset"]), int(header.single_vox_offset))
+    return max(int(header["vox_offset"]), int(header.single_vox_offset) if header["magic"].item()[:2] == b"n+" else 0)
 
 
 def place_of(header: Any, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -136,10 +136,12 @@ def _check_one_each(ordered: list[Frame], height: np.ndarray, name: str) -> None
             differ[key] = values
     found = "; ".join(f"{key} {', '.join(v[:4])}{' …' if len(v) > 4 else ''}" for key, v in differ.items())
     volumes = len(ordered) / positions
+    at = int(np.argmin(new))
+    found = found or f"{ordered[at].name} and {ordered[at + 1].name} may be one slice that is there twice"
     raise InputError(
         f"{name}: several slices lie at the same position: {len(ordered)} slices at {positions} positions"
         + (f", {volumes:.0f} volumes in one" if volumes.is_integer() else "")
-        + (f"; they differ in {found}" if found else ""),
+        + (f"; they differ in {found}" if differ else f"; {found}"),
         "Split repeats, echoes or time points into folders, one volume each",
     )
 

@@ -49,5 +49,6 @@ def check_room(path: Path, needed: int) -> None:
 
 
 def is_packed(path: Path) -> bool:
-    """Whether the name says that a file is gzip."""
-    return path.name.lower().endswith((".gz", ".mgz"))
+    """Whether a file is gzip, by its first bytes: names may have lost or won an ending."""
+    with open(path, "rb") as stream:
+        return stream.read(2) == b"\x1f\x8b"

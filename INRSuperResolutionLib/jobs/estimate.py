@@ -68,11 +68,14 @@ class Estimate:
         None where nothing is known about the method yet.
     stages
         Seconds of its stages, by their names in :data:`progress.SHARES`; only those that are known.
+    fixed
+        Seconds of the fit that no time limit makes shorter.
     """
 
     seconds: float | None
     memory_bytes: int
     stages: Mapping[str, float] = field(default_factory=dict)
+    fixed: float = 0.0
 
 
 def estimate(
@@ -106,8 +109,8 @@ def estimate(
     memory = BASE_BYTES[uses_torch] + BYTES_PER_RESULT_VOXEL * result_voxels + BYTES_PER_INPUT_VOXEL * input_voxels
     write = SECONDS_PER_WRITTEN_VOXEL * result_voxels
     # splines, and the check against the input
-    fit, sample = 0.0, SECONDS_PER_RESULT_VOXEL * result_voxels
-    limited = True
+    # of the fit, `fixed` is what no time limit makes shorter
+    fit, fixed, sample = 0.0, 0.0, SECONDS_PER_RESULT_VOXEL * result_voxels
     cpu = cpu_flops(threads)
     speed = GPU_FLOPS if on_gpu else cpu
     if isinstance(settings, InrSettings):
@@ -124,7 +127,7 @@ def estimate(
         fit += 2 * weights * PASSES * crops * settings.crop**2 / speed
         flips = 4 if settings.average_flips else 1
         # once to make the splines agree with the samples, and once to draw the result
-        fit += 2 * weights * flips * min(1.0, GUIDED_BOX * foreground) * result_voxels / speed
+        fixed += 2 * weights * flips * min(1.0, GUIDED_BOX * foreground) * result_voxels / speed
         sample += 2 * weights * flips * min(1.0, GUIDED_BOX * foreground) * result_voxels / speed
         memory += BYTES_PER_INPUT_VOXEL * result_voxels
     elif isinstance(settings, FieldSettings):
@@ -140,30 +143,28 @@ def estimate(
         sample += 2 * weights * foreground * result_voxels / speed
         memory += BYTES_PER_INPUT_VOXEL * input_voxels
     elif isinstance(settings, (NExpRSettings, CoordinateSettings)):
-        limited = False
         averaged = 8 if isinstance(settings, NExpRSettings) and settings.average_flips else 1
-        fit += 2 * ENCODING * averaged * input_voxels / speed
+        fixed += 2 * ENCODING * averaged * input_voxels / speed
         sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif") else 0.0) / speed
         memory += min(BYTES_PER_CODE[method] * input_voxels, MOST_CODE_BYTES)
     elif isinstance(settings, CycleINRSettings):
-        limited = False
         if not on_gpu:
             speed = VOLUMETRIC_SPEED * cpu
         compared = CANDIDATES * len(inputs) if settings.weights == "auto" else int(settings.check) * len(inputs)
         encoded = settings.mirrored * ENCODING_BLOCK * input_voxels
-        fit += 2 * ENCODING_BLOCK * CHECKED_VOXELS * compared / speed
+        fixed += 2 * ENCODING_BLOCK * CHECKED_VOXELS * compared / speed
         # the spline is made to agree with the slices at a few heights of each
-        fit += 2 * (encoded + settings.mirrored * DECODING_BLOCK * TAPS * input_voxels) / speed
+        fixed += 2 * (encoded + settings.mirrored * DECODING_BLOCK * TAPS * input_voxels) / speed
         sample += 2 * (encoded + settings.mirrored * DECODING_BLOCK * result_voxels) / speed
         memory += VOLUMETRIC_BYTES
     elif uses_torch:
         return Estimate(None, memory, {"write": write})
-    if limited and max_seconds:
+    if max_seconds:
         fit = min(fit, max_seconds)
     if getattr(settings, "weights", None) == "self":
         fit += min(settings.train_seconds, max_seconds or settings.train_seconds)
-    stages = {"fit": fit, "sample": sample, "write": write}
-    return Estimate(START_SECONDS[uses_torch] + sum(stages.values()), memory, stages)
+    stages = {"fit": fit + fixed, "sample": sample, "write": write}
+    return Estimate(START_SECONDS[uses_torch] + sum(stages.values()), memory, stages, fixed)
 
 
 def together(parts: Sequence[Estimate], result_voxels: int) -> Estimate:
@@ -173,7 +174,7 @@ def together(parts: Sequence[Estimate], result_voxels: int) -> Estimate:
         "write": SECONDS_PER_WRITTEN_VOXEL * result_voxels,
     }
     memory = max(p.memory_bytes for p in parts) + BYTES_PER_RESULT_VOXEL * result_voxels
-    return Estimate(START_SECONDS[True] + sum(stages.values()), memory, stages)
+    return Estimate(START_SECONDS[True] + sum(stages.values()), memory, stages, sum(p.fixed for p in parts))
 
 
 def inr_weights(settings: InrSettings, contrasts: int) -> int:

@@ -28,9 +28,7 @@ from .grids import output_grids
 from .job import Job, is_dicom_output
 from .report import describe, describe_inputs, write_report
 from .staging import Staging
-
-# of the time limit, which the fit gets in any case
-LEAST_PART = 0.2
+from .time_limit import limit_run, seconds_for_fit
 
 
 @dataclass
@@ -52,6 +50,7 @@ class Found:
 def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """Do what a job says, and return the report."""
     started = time.perf_counter()
+    limit_run(job, started, progress)
     check_job(job)
     like = read_grid(job.like) if job.like else None  # a wrong name is told before the fit
     staging = Staging(job)
@@ -61,6 +60,7 @@ def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     figures = agreements(found.volumes, found.results, found.representation.provenance, progress)
     draw_maps(found, job, progress)
     inputs = describe_inputs(job, found.volumes)
+    progress.limit(None)  # what is made is written
     progress.stage("write")
     report = describe(job, found.representation, found.results, figures, inputs)
     write_function(found, job, staging, inputs)
@@ -147,20 +147,6 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress, started: float) 
     if job.register:  # registration has moved the frames
         grids = output_grids(job, [c.grid for c in representation.contrasts], like)
     return Found(representation, grids, volumes)
-
-
-def seconds_for_fit(job: Job, foreseen: Estimate, started: float, progress: Progress) -> float | None:
-    """What `max_seconds` leaves for the fit, when reading, sampling and writing are counted; None without it."""
-    if job.max_seconds is None:
-        return None
-    rest = time.perf_counter() - started + sum(s for stage, s in foreseen.stages.items() if stage != "fit")
-    least = LEAST_PART * job.max_seconds
-    if job.max_seconds - rest < least and foreseen.stages.get("fit"):
-        progress.warning(
-            f"all but the fit takes about {rest:.0f} s; the fit gets {least:.0f} s of the {job.max_seconds:g} s,"
-            " and the run may take longer"
-        )
-    return max(job.max_seconds - rest, least)
 
 
 def foresee(job: Job, volumes: list[Volume], grids: list[Grid], progress: Progress) -> Estimate:

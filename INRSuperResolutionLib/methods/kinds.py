@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..acquisition.slice_profile import describe_slices
 from ..errors import InputError
 from ..representation import Contrast, Representation
 
@@ -73,7 +74,7 @@ def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.nda
             np.dtype(c["dtype"]).name,
             _three(c["shape"]),
             c["affine"],
-            tuple(c["codes"]) if c.get("codes") else None,
+            _codes(c.get("codes")),
         )
         for c in metadata["contrasts"]
     ]
@@ -83,8 +84,23 @@ def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.nda
     for name, kind in (("registered_affines", list), ("labels", list), ("slices", list), ("weights", dict)):
         if not isinstance(metadata["provenance"].get(name), (kind, type(None))):
             raise TypeError(f"provenance: {name}")
+    for told in metadata["provenance"].get("slices") or []:
+        describe_slices(told)  # as whoever samples it will be told
+    choice = metadata["provenance"].get("choice")
+    if choice is not None and not all(isinstance(choice[name], str) for name in ("method", "why")):
+        raise TypeError("provenance: choice")
     representation.provenance = {**dict.fromkeys(_REPORTED), **metadata["provenance"]}
     return representation
+
+
+def _codes(codes: Any) -> tuple[int, int] | None:
+    """The codes of qform and sform, which a header must hold."""
+    if codes is None:
+        return None
+    q_code, s_code = (int(c) for c in codes)
+    if not 0 <= min(q_code, s_code) <= max(q_code, s_code) < 1 << 15:
+        raise ValueError(f"codes {codes}")
+    return q_code, s_code
 
 
 def _three(shape: Any) -> tuple[int, int, int]:

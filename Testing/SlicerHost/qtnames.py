@@ -64,7 +64,7 @@ def in_pythonqt_manner(cls: type) -> type:
 CLASSES = (
     "QTimer", "QProcess", "QEventLoop", "QAction", "QWidget", "QFrame", "QLabel", "QPushButton", "QToolButton", "QCheckBox",
     "QRadioButton", "QComboBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QPlainTextEdit", "QProgressBar", "QListWidget",
-    "QMenu", "QSlider", "QHBoxLayout", "QVBoxLayout", "QFormLayout", "QGridLayout", "QSettings", "QGroupBox", "QScrollArea",
+    "QMenu", "QSlider", "QHBoxLayout", "QVBoxLayout", "QFormLayout", "QGridLayout", "QSettings", "QGroupBox", "QScrollArea", "QShortcut",
 )  # fmt: skip
 OURS: dict[str, type] = {
     name: in_pythonqt_manner(

@@ -1,0 +1,1 @@
+"""Blinded reader studies in Slicer; what a study is stands in the library."""
