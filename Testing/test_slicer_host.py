@@ -112,10 +112,10 @@ def test_threads_stand_still_while_the_main_loop_waits(host):
 
     if mainloop.holding_exec() is None:
         pytest.skip("Qt's library has another name for QEventLoop::exec here")
-    steps, isOver = [], threading.Event()
+    steps, is_over = [], threading.Event()
 
     def work():
-        while not isOver.is_set():
+        while not is_over.is_set():
             steps.append(1)
             time.sleep(0.001)
 
@@ -124,7 +124,7 @@ def test_threads_stand_still_while_the_main_loop_waits(host):
     before = len(steps)
     host.process_events(0.3)
     during = len(steps) - before
-    isOver.set()
+    is_over.set()
     thread.join()
     assert during < 20, "without the lock there would be some 300"
 
