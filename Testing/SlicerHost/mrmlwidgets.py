@@ -67,6 +67,11 @@ class qMRMLNodeComboBox(OURS["QWidget"]):
         self._children = shown
         self._fill()
 
+    sizeAdjustPolicy = QtCore.Property(
+        QtWidgets.QComboBox.SizeAdjustPolicy,
+        lambda self: self._box.sizeAdjustPolicy(),
+        lambda self, policy: self._box.setSizeAdjustPolicy(policy),
+    )
     nodeTypes = QtCore.Property("QStringList", _get_types, _set_types)
     noneEnabled = QtCore.Property(bool, _get_none, _set_none)
     noneDisplay = QtCore.Property(str, _get_display, _set_display)

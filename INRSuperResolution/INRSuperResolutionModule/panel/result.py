@@ -73,6 +73,7 @@ class ResultSection:
         if result is None:
             return
         grid = self._choices.request()
+        self._status.show("")  # what an attempt before has told
         try:
             self._logic.resample(result, spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device)
         except InputProblem as problem:

@@ -79,6 +79,7 @@ class RunSection:
             return
         request = self._choices.request()
         self._beforeRun()
+        self._status.show("")  # what an attempt before has told
         try:
             if self._choices.sequence() is not None:
                 self._logic.startSequence(request, self._onSequenceEnded)
