@@ -23,6 +23,7 @@ if str(Path(__file__).resolve().parent) not in sys.path:
     sys.path.append(str(Path(__file__).resolve().parent))
 
 from INRSuperResolutionModule.panel.panel import Panel
+from INRSuperResolutionModule.runs import dependencies
 from INRSuperResolutionModule.runs.process import WorkerProcess
 from INRSuperResolutionModule.runs.run import Run, RunQueue, State
 from INRSuperResolutionModule.runs.sequences import SequenceRuns
@@ -200,7 +201,17 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         slicer.app.connect("aboutToQuit()", self.queue.shutDown)
 
     def start(self, request: Request, onFinished=None) -> Run:
-        """Start a run, or queue it behind others; returns at once. Call from the main thread."""
+        """Start a run, or queue it behind others; returns at once. Call from the main thread.
+
+        Raises
+        ------
+        InputProblem
+            If packages are missing that the user does not want installed, or that cannot be.
+        """
+        dependencies.ensure(METHODS[request.method].needs_torch)
+        return self._add(request, onFinished)
+
+    def _add(self, request: Request, onFinished=None) -> Run:
         return self.queue.add(request, METHODS[request.method].title, onFinished)
 
     def resample(self, result, onFinished=None, **grid) -> Run:
@@ -241,7 +252,7 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         Raises
         ------
         RuntimeError
-            With message and advice, if the run fails or is cancelled.
+            With message and advice, if the run cannot start, fails or is cancelled.
         """
         nodes = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         for name in ("spacing", "scale"):
@@ -263,7 +274,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
 
         The scene changes only when all have succeeded; if one fails or is cancelled, the others are stopped.
         """
-        return SequenceRuns(self.start, self.queue.cancel, request, METHODS[request.method].title, onFinished)
+        dependencies.ensure(METHODS[request.method].needs_torch)
+        return SequenceRuns(self._add, self.queue.cancel, request, METHODS[request.method].title, onFinished)
 
     def processSequence(self, sequence, method: str, *, segmentation=None, **choices):
         """As `process` for every volume of a sequence node, one after the other; returns the new sequence node.

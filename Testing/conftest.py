@@ -40,7 +40,26 @@ def host():
 
 
 @pytest.fixture
-def slicer(host, tmp_path, monkeypatch):
+def machine(host):
+    """What the machine has installed, whether it is online, and what its user answers; all is well at first."""
+    from SlicerHost import packages
+
+    yield packages.reset()
+    packages.reset()
+
+
+@pytest.fixture
+def raised_in_slots(monkeypatch):
+    """What was raised in slots, timers and observers: Slicer prints it only, here it fails the test."""
+    raised: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda _kind, error, _trace: raised.append(error))
+    yield raised
+    if raised:
+        raise raised[0]
+
+
+@pytest.fixture
+def slicer(host, tmp_path, monkeypatch, machine, raised_in_slots):
     """An empty scene; every temporary file of the module goes to `tmp_path`."""
     import slicer
 

@@ -134,18 +134,6 @@ def test_failures_are_told_with_advice(slicer, event, code, told):
     logic.close()
 
 
-def test_without_torch_the_panel_says_what_to_do(slicer, panel, monkeypatch):
-    from INRSuperResolutionModule.runs import dependencies
-
-    small_volume(slicer)
-    panel.enter()
-    panel._parameterNode.method = "single-contrast"
-    monkeypatch.setattr(dependencies, "hasTorch", lambda: False)
-    panel.ui.runButton.click()
-    assert "extension PyTorch" in panel.ui.statusLabel.text
-    assert not panel.logic.queue.runs
-
-
 def test_missing_weights_by_a_real_worker(host, slicer, panel):
     """Weights that are not there: the panel says which, and where others come from."""
     small_volume(slicer)

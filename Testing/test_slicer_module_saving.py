@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import json
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_saved_scene_keeps_every_choice(slicer, panel, tmp_path):
     assert set(chosen) == fields, "name the new field here"
 
     def named(value):
-        if isinstance(value, list):
+        if isinstance(value, collections.abc.MutableSequence):  # Slicer's lists of nodes are no `list`
             return [named(v) for v in value]
         return value.GetName() if hasattr(value, "GetName") else value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from pathlib import Path
 
@@ -18,10 +19,10 @@ SIZE = (160, 120)
 
 
 class Later:
-    """The main loop's timer, by hand."""
+    """The controller's timer, by hand; the worker's news come by the main loop."""
 
-    def __init__(self) -> None:
-        self._jobs: list = []
+    def __init__(self, host) -> None:
+        self._host, self._jobs = host, []
 
     def __call__(self, milliseconds, function) -> None:
         self._jobs.append((time.perf_counter() + milliseconds / 1000, function))
@@ -32,6 +33,7 @@ class Later:
         self._jobs = [(at, f) for at, f in self._jobs if at > now]
         for function in due:
             function()
+        self._host.process_events()
 
     def until(self, condition, seconds=120.0) -> None:
         end = time.perf_counter() + seconds
@@ -57,8 +59,8 @@ def worker(host):
 
 
 @pytest.fixture
-def later():
-    return Later()
+def later(host):
+    return Later(host)
 
 
 @pytest.fixture
@@ -112,7 +114,18 @@ def all_sharp(zoom):
     """Every slice is encoded, and every view shows its full frame."""
     done, of = zoom.progress
     assert zoom.error is None, zoom.error
-    return of > 0 and done == of and all(v.isSharp and v.drawnKey == v.key() for v in zoom.views.values())
+    return of > 0 and done == of and all(v.isSharp for v in zoom.views.values()) and is_settled(zoom)
+
+
+def is_settled(zoom):
+    """No frame is wanted or on its way."""
+    return not any(v.isPending or v.asked for v in zoom.views.values())
+
+
+def redrawn(zoom, later):
+    """What has changed is drawn, in full."""
+    later.step()
+    later.until(lambda: is_settled(zoom) and all(v.drawnKey == v.key() or not v.isSharp for v in zoom.views.values()))
 
 
 def switch_on(zoom, later, volume):
@@ -120,14 +133,14 @@ def switch_on(zoom, later, volume):
     later.until(lambda: all_sharp(zoom))
 
 
-def reference(zoom, volume):
-    """The representation with the very coefficients that are drawn."""
-    import torch
+def reference(zoom):
+    """The representation whose slices the worker encodes."""
+    return representation_of(str(next(zoom._source._folder.glob("volume.*"))))
 
-    representation = encode_on_demand(str(next(zoom._source._folder.glob("volume.*"))), "nexpr")
-    for number in range(zoom._source.slices):
-        representation.keep((0, number), torch.as_tensor(zoom._source.function._code_of(number)))
-    return representation
+
+@functools.lru_cache(1)
+def representation_of(path):
+    return encode_on_demand(path, "nexpr")
 
 
 def frame_and_truth(slicer, zoom, volume, view):
@@ -135,7 +148,7 @@ def frame_and_truth(slicer, zoom, volume, view):
     frame = slicer.util.arrayFromVolume(view.node)[0]
     affine = affine_of(slicer, view.node)
     grid = Grid((*frame.shape[::-1], 1), affine)
-    return frame, reference(zoom, volume).evaluate(grid, [0])[0, ..., 0].T
+    return frame, reference(zoom).evaluate(grid, [0])[0, ..., 0].T
 
 
 def tilt(node, *angles):
@@ -167,7 +180,7 @@ def test_frames_are_the_function_at_the_pixels(slicer, zoom, later, volume):
     for factor in (1, 3, 2):
         for view in zoom.views.values():
             zoom_in(view.sliceNode, factor)
-        zoom.update()
+        redrawn(zoom, later)
         for view in zoom.views.values():
             frame, truth = frame_and_truth(slicer, zoom, volume, view)
             np.testing.assert_allclose(
@@ -187,7 +200,7 @@ def test_slicer_shows_the_frame_pixel_by_pixel(slicer, zoom, later, volume):
     switch_on(zoom, later, volume)
     logic = named_logic(slicer, "Yellow")
     zoom_in(logic.GetSliceNode(), 4)
-    zoom.update()
+    redrawn(zoom, later)
     logic.GetImageDataConnection().GetProducer().Update()
     view = named(zoom, "Yellow")
     reslice = logic.GetForegroundLayer().GetReslice()
@@ -210,13 +223,13 @@ def test_frames_stand_where_a_transform_has_put_the_volume(slicer, zoom, later, 
     for view in zoom.views.values():
         frame = slicer.util.arrayFromVolume(view.node)[0]
         grid = Grid((*frame.shape[::-1], 1), to_local @ affine_of(slicer, view.node))
-        truth = reference(zoom, volume).evaluate(grid, [0])[0, ..., 0].T
+        truth = reference(zoom).evaluate(grid, [0])[0, ..., 0].T
         np.testing.assert_allclose(frame, truth, rtol=0, atol=1e-4 * np.ptp(slicer.util.arrayFromVolume(volume)))
     # the transform moves: so do the frames
     before = slicer.util.arrayFromVolume(named(zoom, "Red").node).copy()
     matrix.Translate(2, 1, 0)
     transform.SetMatrixTransformToParent(matrix.GetMatrix())
-    zoom.update()
+    redrawn(zoom, later)
     after = slicer.util.arrayFromVolume(named(zoom, "Red").node)
     assert before.shape != after.shape or np.abs(before - after).max() > 1
 
@@ -226,12 +239,12 @@ def test_the_split_line_leaves_the_left_to_the_original(slicer, zoom, later, vol
     view = named(zoom, "Red")
     zoom_in(view.sliceNode, 4)
     zoom.split = 0.25
-    zoom.update()
+    redrawn(zoom, later)
     assert slicer.util.arrayFromVolume(view.node).shape == (1, SIZE[1], SIZE[0] * 3 // 4)
     first = np.linalg.solve(view.pixelToWorld(), affine_of(slicer, view.node)[:, 3])
     np.testing.assert_allclose(first[:2], [SIZE[0] / 4, 0], atol=1e-6)
     zoom.split = 1.0
-    zoom.update()
+    redrawn(zoom, later)
     assert view.compositeNode.GetForegroundVolumeID() is None
 
 
@@ -240,18 +253,38 @@ def test_the_split_line_leaves_the_left_to_the_original(slicer, zoom, later, vol
 
 def test_many_moves_make_one_frame(slicer, zoom, later, volume, monkeypatch):
     switch_on(zoom, later, volume)
-    function, drawn = zoom._source.function, []
-    draw = function.draw
-    monkeypatch.setattr(function, "draw", lambda plane: drawn.append(plane) or draw(plane))
+    asked, request = [], zoom._source.requestFrame
+    monkeypatch.setattr(zoom._source, "requestFrame", lambda *a: asked.append(a) or request(*a))
     view = named(zoom, "Red")
     node, view.seconds = view.sliceNode, 0.0  # as on a machine that is not busy
     for _ in range(20):
         zoom_in(node, 1.02)
-    assert not drawn
+    assert not asked
     later.step()
-    assert len(drawn) == 1
-    later.rest(0.3)
-    assert len(drawn) == 1  # it was fast enough to be drawn in full at once
+    assert len(asked) == 1
+    for _ in range(20):  # while that one is on its way
+        zoom_in(node, 1.02)
+    view.seconds = 0.0
+    redrawn(zoom, later)
+    assert len(asked) <= 3
+
+
+def test_what_changes_while_a_frame_is_on_its_way_is_drawn_next(slicer, zoom, later, volume):
+    switch_on(zoom, later, volume)
+    view = named(zoom, "Red")
+    zoom_in(view.sliceNode, 4)
+    zoom._redraw()
+    assert view.asked is not None
+    zoom.split = 0.5
+    redrawn(zoom, later)
+    assert slicer.util.arrayFromVolume(view.node).shape == (1, SIZE[1], SIZE[0] // 2)
+
+
+def test_frames_leave_no_files(slicer, zoom, later, volume):
+    switch_on(zoom, later, volume)
+    zoom_in(named(zoom, "Red").sliceNode, 2)
+    redrawn(zoom, later)
+    assert not list(zoom._source._folder.glob("frame-*"))
 
 
 def test_slow_frames_are_coarse_while_the_view_moves(slicer, zoom, later, volume):
@@ -263,6 +296,7 @@ def test_slow_frames_are_coarse_while_the_view_moves(slicer, zoom, later, volume
     view.seconds = 1.0
     zoom_in(view.sliceNode, 1.1)
     later.step()
+    later.until(lambda: view.asked is None)
     coarse = slicer.util.arrayFromVolume(view.node)
     assert coarse.shape[1:] == tuple(n // 2 for n in full[1:])
     frame, truth = frame_and_truth(slicer, zoom, volume, view)
@@ -360,7 +394,7 @@ def test_another_choice_of_foreground_stands(slicer, zoom, later, volume):
     view = named(zoom, "Green")
     view.compositeNode.SetForegroundVolumeID(other.GetID())
     zoom_in(view.sliceNode, 2)
-    zoom.update()
+    redrawn(zoom, later)
     assert view.compositeNode.GetForegroundVolumeID() == other.GetID()
     zoom.stop()
     assert view.compositeNode.GetForegroundVolumeID() == other.GetID()

@@ -18,7 +18,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import slicer  # noqa: E402
 import SlicerHost  # noqa: E402
-from benchmark_zoom import Loop, blended  # noqa: E402
+from benchmark_zoom import blended, until  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 from vtk.util.numpy_support import vtk_to_numpy  # noqa: E402
 
@@ -43,6 +43,7 @@ def main() -> None:
     host = SlicerHost.start()
     host.load_module()
     from INRSuperResolutionModule.zoom.controller import ZoomController
+    from INRSuperResolutionModule.zoom.panel import later
 
     lesions = slicer.util.arrayFromVolume(host.load_volume(folder / "ms19_lesions.nii.gz", "lesions"))
     labels, count = ndimage.label(lesions > 0)
@@ -64,7 +65,7 @@ def main() -> None:
         node.SetOrientation("Axial")
         node.SetDimensions(SIDE, SIDE, 1)
         world = slicer.util.arrayFromVTKMatrix(volume_matrix(volume)) @ np.r_[place.round(), 1]
-        zoom = ZoomController(loop := Loop())
+        zoom = ZoomController(later)
         row = []
         for factor in (1, 4, 8):
             node.SetFieldOfView(SIDE / PIXELS / factor, SIDE / PIXELS / factor, 1)
@@ -72,7 +73,7 @@ def main() -> None:
             row.append((picture(logic).copy(), f"{factor}x, linear"))
             zoom.start(volume)
             view = next(v for v in zoom.views.values() if v.name == "Red")
-            loop.until(lambda v=view, z=zoom: v.isSharp or z.error)
+            until(lambda v=view, z=zoom: v.isSharp or z.error)
             row.append((picture(logic).copy(), f"{factor}x, sharp"))
             zoom.stop()
         zoom.close()

@@ -1,8 +1,8 @@
-"""The worker of interactive zoom: ``python -m INRSuperResolutionLib.zoom_worker``.
+"""The worker of interactive zoom: ``python -m INRSuperResolutionLib.jobs.zoom_worker``.
 
-Whoever draws (a viewer) keeps this process in the background. It encodes the slices of a volume one by one,
-those in sight first, and hands their coefficients over in a file that both processes map into memory; what
-has no coefficients (other representations) it draws itself, at their own speed.
+Whoever shows images (a viewer) keeps this process in the background, so that nothing of it happens there. It encodes
+the slices of a volume one by one, those in sight first, and draws frames meanwhile; what has no coefficients (other
+representations) it draws at their own speed.
 
 Commands are JSON lines on stdin, events JSON lines on stdout. When stdin closes, the process ends.
 
@@ -10,104 +10,236 @@ Commands are JSON lines on stdin, events JSON lines on stdout. When stdin closes
 command    meaning
 =========  =============================================================================================
 open       a volume with ``weights``, or with an ``.inr`` file that holds its ``function``, or an ``.inr`` file alone; and
-           the ``folder`` for files that are shared
-want       slices in the order in which they are needed; what is being encoded is finished first
-draw       a frame: ``id``, ``affine`` (pixel → RAS), ``shape`` (columns, rows); replaces one that waits
-save       write the function to ``path``, an ``.inr`` file, when all that is wanted is encoded
+           the ``folder`` for frames
+close      forget what is open: its files are going to be deleted
+draw       a frame: ``id``, ``number``, ``affine`` (pixel → RAS), ``shape`` (columns, rows); replaces one that waits
+save       write the function to ``path``, an ``.inr`` file, when all slices are encoded
 =========  =============================================================================================
 
 Events: ``ready``, ``opened``, ``evicted``, ``encoded``, ``drawn``, ``saved``, ``error``; each but the first with the
-``token`` of the last ``open``.
+``token`` of the last ``open``. A frame is a file of its own, which who has read it deletes; its ``path`` is null where too
+few of its ``slices`` (from, to) are encoded yet, or nothing of the volume is in sight; ``corner`` is its first column and row.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from ..device import usable_cores
 from ..errors import InputError, InrsrError, as_inrsr_error
 from ..json_text import json_text
 
-# coefficients that are shared, at most
-SHARED_BYTES = 3 << 28
+# coefficients that are kept, at most
+KEPT_BYTES = 3 << 28
 LOWEST_PRIORITY = 19
+# what oblique planes need; it takes a while to load
+OBLIQUE = "..methods.nexpr.tiles"
+FAILURES = (InrsrError, MemoryError, OSError, RuntimeError, ValueError)
+Queue = queue.Queue["dict[str, Any] | None"]
+
+
+class Encoder:
+    """Encodes the slices of a volume in a thread of its own, those next to what is looked at first.
+
+    Parameters
+    ----------
+    representation, channel
+        An `ExplicitRepresentation`, and its contrast.
+    tell
+        Called with an event and its details.
+    fail
+        Called with what went wrong; then it has ended.
+    """
+
+    def __init__(
+        self, representation: Any, channel: int, tell: Callable[..., None], fail: Callable[[BaseException], None]
+    ) -> None:
+        from ..methods.nexpr.planes import VolumeFunction
+        from ..methods.pretrained.slicewise import PADDING
+
+        self._representation, self._channel, self._tell, self._fail = representation, channel, tell, fail
+        sliced = representation.volumes[channel]
+        basis = representation.network.basis()
+        patches = [-(-(sliced.volume.shape[axis] + 2 * PADDING) // basis.patch) for axis in sliced.plane]
+        shape = (patches[0], 2 * len(basis.rows) + 1, patches[1], 2 * len(basis.columns) + 1)
+        self.slices = int(sliced.slices)
+        slots = max(2, min(self.slices, KEPT_BYTES // (2 * int(np.prod(shape)))))
+        # memory that is not written to takes no room
+        self._codes = np.empty((slots, *shape), np.float16)
+        self._slots: dict[int, int] = {}
+        self._middle = (self.slices - 1) / 2
+        self._save_to: str | None = None
+        self._is_closed = False
+        self._news = threading.Condition()
+        self._function = VolumeFunction(
+            representation.spline(channel),
+            sliced.axis,
+            self._code_of,
+            basis,
+            0.0 if sliced.zero_filled else sliced.spread,
+            sliced.lowest,
+            PADDING,
+        )
+        threading.Thread(target=self._work, daemon=True).start()
+
+    @property
+    def kept(self) -> int:
+        """How many slices are encoded in the end: all, or those next to what is looked at."""
+        return min(self.slices, len(self._codes))
+
+    def draw(self, to_index: np.ndarray, columns: int, rows: int) -> tuple[np.ndarray | None, tuple[int, int], range]:
+        """The part of a plane that meets the volume: its values, its first column and row, the slices that it shows.
+
+        None where too few of these are encoded, or nothing is to be seen.
+        """
+        from ..methods.nexpr.plane import Plane
+
+        plane = Plane.of(to_index, columns, rows)
+        box = self._function.box(plane)
+        plane = plane.crop(*box)
+        corner = (box[1].start, box[0].start)
+        if 0 in plane.shape:
+            return None, corner, range(0)
+        seen = self._function.slices_of(plane)
+        with self._news:
+            self._middle = (seen.start + seen.stop - 1) / 2
+            self._news.notify()
+            if len(self._slots.keys() & set(seen)) < min(len(seen), 2):
+                return None, corner, seen
+            return self._function.draw(plane), corner, seen
+
+    def save(self, path: str) -> None:
+        """Write the function when all slices are encoded."""
+        with self._news:
+            self._save_to = path
+            self._news.notify()
+
+    def close(self) -> None:
+        """End after the slice at hand."""
+        with self._news:
+            self._is_closed = True
+            self._news.notify()
+
+    def _code_of(self, number: int) -> Any:
+        import torch
+
+        return torch.from_numpy(self._codes[self._slots[number]]) if number in self._slots else None
+
+    def _next(self) -> int | None:
+        """The slice that is missed most."""
+        nearest = sorted(range(self.slices), key=lambda n: abs(n - self._middle))[: len(self._codes)]
+        return next((n for n in nearest if n not in self._slots), None)
+
+    def _work(self) -> None:
+        calm_down()
+        try:
+            while True:
+                with self._news:
+                    while not self._is_closed and self._next() is None and self._save_to is None:
+                        self._news.wait()
+                    if self._is_closed:
+                        return
+                    number, path = self._next(), self._save_to
+                if number is not None:
+                    self._keep(number, self._representation.code(self._channel, number).cpu().numpy())
+                elif path is not None:
+                    self._save_to = None
+                    save(self._representation, path, self._tell)
+        except FAILURES as error:
+            self._fail(error)
+
+    def _keep(self, number: int, code: np.ndarray) -> None:
+        lost = None
+        with self._news:
+            slot = len(self._slots)
+            if slot == len(self._codes):
+                lost = max(self._slots, key=lambda n: abs(n - self._middle))
+                slot = self._slots.pop(lost)
+                self._function.forget(lost)
+            self._codes[slot] = code
+            self._slots[number] = slot
+            self._function.forget(number)
+        if lost is not None:
+            self._tell("evicted", slice=lost)
+        self._tell("encoded", slice=number)
 
 
 class Server:
-    """Does what the commands say, the most urgent first; between commands it goes on with what is wanted.
+    """Does what the commands say, the most urgent first.
 
     Parameters
     ----------
     emit
-        Called with each event.
+        Called with each event, from any thread.
+    commands
+        Takes what goes wrong beside it.
     """
 
-    def __init__(self, emit: Any) -> None:
-        self._emit = emit
+    def __init__(self, emit: Callable[[dict[str, Any]], None], commands: Queue) -> None:
+        self._emit, self._commands = emit, commands
         self._token = 0
         self._folder = Path()
-        self._forget()
-
-    def _forget(self) -> None:
-        """Nothing is open, and nothing is left to do."""
         self._representation: Any = None
-        self._codes: np.ndarray | None = None
-        self._slots: dict[int, int] = {}
-        self._wanted: list[int] = []
+        self._encoder: Encoder | None = None
         self._frames: dict[str, dict[str, Any]] = {}
-        self._saved_to: str | None = None
+
+    def forget(self) -> None:
+        """Nothing is open, and nothing is left to do."""
+        if self._encoder is not None:
+            self._encoder.close()
+        self._representation = self._encoder = None
+        self._frames.clear()
 
     def take(self, command: dict[str, Any]) -> None:
-        """Note a command; ``open`` is done at once."""
+        """Note a frame that is wanted; all else is done at once."""
         if "open" in command:
             self._open(command["open"])
-        elif "want" in command:
-            self._wanted = [n for n in command["want"] if n not in self._slots]
-        elif "draw" in command:
+        elif "close" in command:
+            self.forget()
+        elif "draw" in command and self._representation is not None:
             self._frames[command["draw"]["id"]] = command["draw"]
         elif "save" in command and self._representation is not None:
-            self._saved_to = command["save"]["path"]
+            if self._encoder is not None:
+                self._encoder.save(command["save"]["path"])
+            else:
+                save(self._representation, command["save"]["path"], self._teller())
+        elif "failure" in command and command["token"] == self._token:
+            self.fail(command["failure"])
 
     def work(self) -> bool:
-        """One piece of work; whether there was any."""
+        """Draw a frame; whether there was any."""
         if self._frames:
             self._draw(self._frames.pop(next(iter(self._frames))))
-            return True
-        if self._codes is not None and self._wanted:
-            self._encode(self._wanted.pop(0))
-            return True
-        if self._saved_to is not None:
-            path, self._saved_to = self._saved_to, None
-            try:
-                self._representation.save(path)
-                self._tell("saved", path=path)
-            except InrsrError as error:
-                self._tell("saved", message=error.message, advice=error.advice)
-            return True
-        return False
+        return bool(self._frames)
 
     def fail(self, error: BaseException) -> None:
         """Tell what went wrong, and forget what was opened."""
         told = as_inrsr_error(error)
-        self._forget()
-        self._tell("error", code=told.code, message=told.message, advice=told.advice)
+        self.forget()
+        self._teller()("error", code=told.code, message=told.message, advice=told.advice)
 
-    def _tell(self, event: str, **details: Any) -> None:
-        self._emit({"event": event, "token": self._token, **details})
+    def _teller(self) -> Callable[..., None]:
+        """Tells events of what is open now, also when something else is."""
+        token = self._token
+        return lambda event, **details: self._emit({"event": event, "token": token, **details})
 
     def _open(self, request: dict[str, Any]) -> None:
-        self._token = request["token"]
-        self._forget()
+        self.forget()
+        self._token = token = request["token"]
         self._folder = Path(request["folder"])
         from ..methods import load_representation
+        from ..methods.nexpr.representation import ExplicitRepresentation
 
         channel = int(request.get("channel", 0))
         if request["source"].endswith(".inr"):
@@ -117,67 +249,56 @@ class Server:
             channel = channel_of(made, request["source"], request["function"])
         else:
             made = encode_on_demand(request["source"], request["weights"])
-        self._representation = made
         if not 0 <= channel < len(made.contrasts):
             raise InputError(f"channel {channel} of {len(made.contrasts)}", "Give one that is there")
-        self._channel = channel
-        from ..methods.nexpr.representation import ExplicitRepresentation
-
-        contrast = made.contrasts[channel]
+        self._representation, self._channel = made, channel
+        told: dict[str, Any] = {"shape": made.contrasts[channel].shape, "slices": 0}
+        self._to_index = np.linalg.inv(made.contrasts[channel].grid.affine)
         if isinstance(made, ExplicitRepresentation):
-            made.saved_bytes = SHARED_BYTES
-        told: dict[str, Any] = {"affine": contrast.grid.affine.tolist(), "shape": contrast.shape}
-        if isinstance(made, ExplicitRepresentation) and made.volumes[channel].volume.slice_positions is None:
-            told["explicit"] = self._share(made.volumes[channel])
-        self._tell("opened", **told)
+            made.saved_bytes = KEPT_BYTES
+            if made.volumes[channel].volume.slice_positions is None:
 
-    def _share(self, sliced: Any) -> dict[str, Any]:
-        """The files that whoever draws maps into memory, and what else it needs to know."""
-        from ..methods.pretrained.slicewise import PADDING
+                def fail(error: BaseException) -> None:
+                    self._commands.put({"failure": error, "token": token})
 
-        made = self._representation
-        np.save(self._folder / "spline.npy", made.spline(self._channel))
-        basis = made.network.basis()
-        patches = [-(-(sliced.volume.shape[axis] + 2 * PADDING) // basis.patch) for axis in sliced.plane]
-        shape = (patches[0], 2 * len(basis.rows) + 1, patches[1], 2 * len(basis.columns) + 1)
-        slots = max(2, min(sliced.slices, SHARED_BYTES // (2 * int(np.prod(shape)))))
-        # a file without contents takes no room on the disk until it is written to
-        self._codes = np.lib.format.open_memmap(self._folder / "codes.npy", "w+", np.float16, (slots, *shape))
-        return {
-            "spline": str(self._folder / "spline.npy"),
-            "codes": str(self._folder / "codes.npy"),
-            "axis": sliced.axis,
-            "patch": basis.patch,
-            "rows": basis.rows.tolist(),
-            "columns": basis.columns.tolist(),
-            "spread": 0.0 if sliced.zero_filled else sliced.spread,
-            "lowest": sliced.lowest,
-            "padding": PADDING,
-        }
-
-    def _encode(self, number: int) -> None:
-        assert self._codes is not None
-        code = self._representation.code(self._channel, number)
-        slot = len(self._slots)
-        if slot == len(self._codes):
-            # the one that is farthest from what is looked at
-            lost = max(self._slots, key=lambda n: abs(n - number))
-            slot = self._slots.pop(lost)
-            self._tell("evicted", slice=lost)
-        self._codes[slot] = code.cpu().numpy()
-        self._slots[number] = slot
-        self._tell("encoded", slice=number, slot=slot)
+                self._encoder = Encoder(made, channel, self._teller(), fail)
+                told["slices"] = self._encoder.kept
+        self._teller()("opened", **told)
 
     def _draw(self, frame: dict[str, Any]) -> None:
         from ..image.grid import Grid
 
-        grid = Grid((*frame["shape"], 1), np.array(frame["affine"]))
-        values = self._representation.evaluate(grid, [self._channel])[0, ..., 0]
-        path = self._folder / f"frame-{frame['id']}.npy"
-        beside = path.with_suffix(".tmp.npy")
-        np.save(beside, np.ascontiguousarray(values.T))
-        os.replace(beside, path)
-        self._tell("drawn", id=frame["id"], number=frame["number"], path=str(path))
+        affine, (columns, rows) = np.array(frame["affine"]), frame["shape"]
+        corner, seen, values = (0, 0), range(0), None
+        if self._encoder is not None:
+            values, corner, seen = self._encoder.draw(self._to_index @ affine, columns, rows)
+        else:
+            values = self._representation.evaluate(Grid((columns, rows, 1), affine), [self._channel])[0, ..., 0].T
+        path = None
+        if values is not None:
+            path = str(self._folder / f"frame-{frame['id']}-{frame['number']}.npy")
+            np.save(path, np.ascontiguousarray(values))
+        told = {"id": frame["id"], "number": frame["number"], "path": path, "corner": corner}
+        self._teller()("drawn", **told, slices=[seen.start, seen.stop])
+
+
+def save(representation: Any, path: str, tell: Callable[..., None]) -> None:
+    """Write a function, and tell what became of it."""
+    try:
+        representation.save(path)
+        tell("saved", path=path)
+    except InrsrError as error:
+        tell("saved", message=error.message, advice=error.advice)
+
+
+def calm_down() -> None:
+    """Let this thread work with one core, and only when nothing else wants it: drawing comes first."""
+    import torch
+
+    torch.set_num_threads(1)
+    # of Linux only: elsewhere it would be the whole process, drawing included
+    if sys.platform == "linux":
+        os.nice(LOWEST_PRIORITY)
 
 
 def encode_on_demand(path: str, weights: str) -> Any:
@@ -217,7 +338,7 @@ def channel_of(made: Any, path: str, function: str) -> int:
     raise InputError(f"{function} holds no function of this image", "Choose another file, or a network")
 
 
-def listen(stdin: TextIO, commands: queue.Queue[dict[str, Any] | None]) -> None:
+def listen(stdin: TextIO, commands: Queue) -> None:
     """Put commands into the queue; None at the end."""
     for line in stdin:
         with contextlib.suppress(ValueError):
@@ -225,7 +346,7 @@ def listen(stdin: TextIO, commands: queue.Queue[dict[str, Any] | None]) -> None:
     commands.put(None)
 
 
-def serve(commands: queue.Queue[dict[str, Any] | None], server: Server) -> None:
+def serve(commands: Queue, server: Server) -> None:
     """Until the end of the commands."""
     busy = False
     while True:
@@ -241,7 +362,7 @@ def serve(commands: queue.Queue[dict[str, Any] | None], server: Server) -> None:
                 busy = True
             else:
                 busy = server.work()
-        except (InrsrError, MemoryError, OSError, RuntimeError, ValueError) as error:
+        except FAILURES as error:
             server.fail(error)
 
 
@@ -249,23 +370,24 @@ def main() -> None:
     """Entry point; see the module."""
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)
+    alone = threading.Lock()
 
     def emit(event: dict[str, Any]) -> None:
-        events.write(json_text(event) + "\n")
-        events.flush()
+        with alone:
+            events.write(json_text(event) + "\n")
+            events.flush()
 
-    commands: queue.Queue[dict[str, Any] | None] = queue.Queue()
+    commands: Queue = queue.Queue()
     threading.Thread(target=listen, args=(sys.stdin, commands), daemon=True).start()
     import torch
 
     from ..methods.nexpr import representation  # noqa: F401 - slow to import, so before it is asked for
 
-    # one thread, out of the way of whoever draws
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(LOWEST_PRIORITY)
+    # the other cores are for the viewer
+    torch.set_num_threads(max(1, usable_cores() // 2))
     emit({"event": "ready"})
-    serve(commands, Server(emit))
+    threading.Thread(target=importlib.import_module, args=(OBLIQUE, __package__), daemon=True).start()
+    serve(commands, Server(emit, commands))
     os._exit(0)  # a library's thread must not hold the process back
 
 

@@ -8,8 +8,12 @@ file                 stands in for
 ===================  ==================================================================================
 ``qtnames``          the names `qt` and `ctk`, in PythonQt's manner: properties are attributes, and
                      signals connect by text
+``strict``           what PythonQt refuses: members that it does not wrap, keyword arguments, signals that
+                     are not there. `members.json` comes from the real headers
+``mainloop``         Slicer's main loop, which holds Python's lock between callbacks
 ``mrmlwidgets``      the few qMRML widgets that the panel uses, and the slice views of `layoutManager()`
-``scripted``         ScriptedLoadableModule, parameterNodeWrapper, i18n, packaging
+``scripted``         ScriptedLoadableModule, parameterNodeWrapper, i18n
+``packages``         `slicer.packaging` and the extension PyTorch
 ``application``      `slicer.app`, `slicer.modules`, the scene with its logics
 ===================  ==================================================================================
 

@@ -15,6 +15,9 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from . import mainloop
+from .strict import connect, hold_to_the_rules, outward
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOGICS = ("Volumes", "Segmentations", "SubjectHierarchy", "Sequences", "Markups", "Plots", "Tables", "Texts")
 
@@ -22,8 +25,12 @@ LOGICS = ("Volumes", "Segmentations", "SubjectHierarchy", "Sequences", "Markups"
 class Application:
     """What the module asks of `slicer.app`."""
 
+    connect = connect
+
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.aboutToQuit = host.qt_application.aboutToQuit
+        self._isTesting = True
         self.temporaryPath = tempfile.gettempdir()
         self.applicationName, self.applicationVersion = "SlicerHost", "5.12"
         self.slicerHome = sys.prefix
@@ -32,13 +39,15 @@ class Application:
         QtWidgets.QApplication.processEvents()
 
     def layoutManager(self) -> Any:
-        return self._host.layout_manager
+        """None where Slicer was started without its main window."""
+        return self._host.layout_manager if self._host.has_main_window else None
 
     def applicationLogic(self) -> Any:
         return self._host.logic
 
     def testingEnabled(self) -> bool:
-        return True
+        """As Slicer with ``--testing``, unless a test says otherwise."""
+        return self._isTesting
 
     def setOverrideCursor(self, cursor: Any) -> None:
         QtWidgets.QApplication.setOverrideCursor(cursor)
@@ -53,16 +62,17 @@ class Application:
         pass
 
     def clipboard(self) -> Any:
-        return QtWidgets.QApplication.clipboard()
+        return outward(QtWidgets.QApplication.clipboard())
 
-    def connect(self, signal: str, slot: Any) -> None:
-        getattr(QtWidgets.QApplication.instance(), signal.split("(")[0]).connect(slot)
+
+hold_to_the_rules(Application, "qSlicerApplication")
 
 
 class Host:
     """The running stand-in; there is one in a process, because Slicer's names are global."""
 
     def __init__(self) -> None:
+        self.has_main_window = True
         self.qt_application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["SlicerHost"])
         QtWidgets.QApplication.setStyle("fusion")
         self.scene = slicer.mrmlScene = slicer.vtkMRMLScene()
@@ -84,9 +94,10 @@ class Host:
         from . import qtnames
 
         qtnames.install()
-        from . import mrmlwidgets, scripted
+        from . import mrmlwidgets, packages, scripted
 
         scripted.install()
+        packages.install()
         # in Slicer, the plugins of the subject hierarchy do this
         self.scene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, add_hierarchy_item)
         self.layout_manager = mrmlwidgets.LayoutManager(self.logic, self.scene)
@@ -138,7 +149,7 @@ class Host:
         """Let Qt work for some time."""
         loop = QtCore.QEventLoop()
         QtCore.QTimer.singleShot(int(1000 * seconds), loop.quit)
-        loop.exec()
+        mainloop.run(loop)
 
 
 @vtk.calldata_type(vtk.VTK_OBJECT)

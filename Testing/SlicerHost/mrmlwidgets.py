@@ -9,7 +9,8 @@ import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 from vtk.util.numpy_support import vtk_to_numpy
 
-from .qtnames import OURS, QUiLoader, connect
+from .qtnames import OURS, QUiLoader
+from .strict import connect, hold_to_the_rules
 
 SCENE_EVENTS = (slicer.vtkMRMLScene.NodeAddedEvent, slicer.vtkMRMLScene.NodeRemovedEvent)
 
@@ -18,20 +19,25 @@ class qMRMLWidget(OURS["QWidget"]):
     """The root of a UI file; it does nothing that the module needs."""
 
 
-class qMRMLNodeComboBox(OURS["QComboBox"]):
-    """Lists the nodes of some classes."""
+class qMRMLNodeComboBox(OURS["QWidget"]):
+    """Lists the nodes of some classes; a widget that holds a combo box, and is none."""
 
     currentNodeChanged = QtCore.Signal("QVariant")
     connect = connect
 
     def __init__(self, parent: Any = None) -> None:
         super().__init__(parent)
+        self._box = QtWidgets.QComboBox(self)
+        row = QtWidgets.QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self._box)
+        self.setFocusProxy(self._box)
         self._types, self._none, self._none_display, self._children = [], False, "None", True
         self._scene, self._current, self._filling = None, "", False
         self.addEnabled = self.removeEnabled = self.renameEnabled = False
         self.showHidden = self.selectNodeUponCreation = False
         self._attributes: dict[str, str] = {}
-        self.currentIndexChanged.connect(self._picked)
+        self._box.currentIndexChanged.connect(self._picked)
 
     def _get_types(self) -> list[str]:
         return self._types
@@ -61,6 +67,11 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
         self._children = shown
         self._fill()
 
+    sizeAdjustPolicy = QtCore.Property(
+        QtWidgets.QComboBox.SizeAdjustPolicy,
+        lambda self: self._box.sizeAdjustPolicy(),
+        lambda self, policy: self._box.setSizeAdjustPolicy(policy),
+    )
     nodeTypes = QtCore.Property("QStringList", _get_types, _set_types)
     noneEnabled = QtCore.Property(bool, _get_none, _set_none)
     noneDisplay = QtCore.Property(str, _get_display, _set_display)
@@ -88,8 +99,11 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
     def setCurrentNode(self, node: Any) -> None:
         self.setCurrentNodeID(node.GetID() if node else "")
 
+    def nodeCount(self) -> int:
+        return self._box.count() - (1 if self._none else 0)
+
     def setCurrentNodeID(self, node_id: str | None) -> None:
-        known = {self.itemData(n) for n in range(self.count)}
+        known = {self._box.itemData(n) for n in range(self._box.count())}
         wanted = node_id if node_id in known else ""
         if wanted == self._current:
             return
@@ -99,34 +113,36 @@ class qMRMLNodeComboBox(OURS["QComboBox"]):
 
     def _picked(self, index: int) -> None:
         if not self._filling:
-            self.setCurrentNodeID(self.itemData(index) or "")
+            self.setCurrentNodeID(self._box.itemData(index) or "")
 
     def _fill(self) -> None:
         if self._scene is None:
             return
         self._filling = True
-        self.clear()
+        self._box.clear()
         if self._none:
-            self.addItem(self._none_display, "")
+            self._box.addItem(self._none_display, "")
         nodes = [n for t in self._types for n in slicer.util.getNodesByClass(t, self._scene)]
         for node in nodes:
             exact = self.showChildNodeTypes or node.GetClassName() in self._types
             if exact and not node.GetHideFromEditors() and self._fits(node):
-                self.addItem(node.GetName(), node.GetID())
-        place = self.findData(self._current)
+                self._box.addItem(node.GetName(), node.GetID())
+        place = self._box.findData(self._current)
         gone = place < 0 and self._current
         if place < 0:
             # as in Slicer: without "none", the first node is chosen by itself
-            self._current = "" if self._none or not self.count else self.itemData(0)
+            self._current = "" if self._none or not self._box.count() else self._box.itemData(0)
             place, changed = 0, bool(self._current or gone)
         else:
             changed = False
-        self.setCurrentIndex(place)
+        self._box.setCurrentIndex(place)
         self._filling = False
         if changed:
             self.currentNodeChanged.emit(self.currentNode())
 
 
+hold_to_the_rules(qMRMLWidget, "qMRMLWidget")
+hold_to_the_rules(qMRMLNodeComboBox, "qMRMLNodeComboBox")
 QUiLoader.extra.update(qMRMLWidget=qMRMLWidget, qMRMLNodeComboBox=qMRMLNodeComboBox)
 
 
@@ -187,6 +203,9 @@ class SliceView(QtWidgets.QLabel):
         painter.drawText(8, height - 8, names[0] if names else "")
         painter.end()
         self.setPixmap(QtGui.QPixmap.fromImage(shown))
+
+
+hold_to_the_rules(SliceView, "qMRMLSliceWidget")
 
 
 class LayoutManager(QtCore.QObject):
@@ -262,3 +281,6 @@ class LayoutManager(QtCore.QObject):
 
     def mrmlSliceLogics(self) -> Any:
         return self._logics
+
+
+hold_to_the_rules(LayoutManager, "qSlicerLayoutManager")

@@ -2,7 +2,7 @@
 
 PythonQt gives properties as attributes (``button.enabled = False``, ``box.currentIndex``) and connects signals
 by their text (``button.connect("clicked(bool)", f)``). Each class here is a subclass of the PySide6 class with
-that added; setters (``setText``) stay, as in PythonQt.
+that added; setters (``setText``) stay, as in PythonQt. What else the module may do with them says :mod:`strict`.
 """
 
 from __future__ import annotations
@@ -14,22 +14,13 @@ from typing import Any, ClassVar
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
+from . import mainloop
+from .strict import MEMBERS, WrappedClass, connect, hold_to_the_rules, is_held, plain_class
+
 # C++ calls these itself: a Python attribute of that name would be taken for an override
 VIRTUAL = {"sizeHint", "minimumSizeHint"}
 # there is a static function of the same name
 STATIC = {"singleShot"}
-
-
-def connect(self: Any, signal: str, slot: Any) -> bool:
-    """``object.connect("valueChanged(int)", f)``."""
-    getattr(self, signal.split("(")[0]).connect(slot)
-    return True
-
-
-def disconnect(self: Any, signal: str, slot: Any) -> bool:
-    """The inverse of `connect`."""
-    getattr(self, signal.split("(")[0]).disconnect(slot)
-    return True
 
 
 def as_attribute(cls: type, meta: QtCore.QMetaProperty) -> property | None:
@@ -47,7 +38,7 @@ def as_attribute(cls: type, meta: QtCore.QMetaProperty) -> property | None:
 
 def in_pythonqt_manner(cls: type) -> type:
     """A subclass of a PySide6 class whose properties are attributes."""
-    members: dict[str, Any] = {"connect": connect, "disconnect": disconnect}
+    members: dict[str, Any] = {"connect": connect}
     meta = cls.staticMetaObject
     for n in range(meta.propertyCount()):
         attribute = as_attribute(cls, meta.property(n))
@@ -57,10 +48,10 @@ def in_pythonqt_manner(cls: type) -> type:
     members["className"] = lambda self: cls.__name__
     if cls is QtWidgets.QPlainTextEdit:
         members["plainText"] = property(cls.toPlainText, cls.setPlainText)
-    return type(cls.__name__, (cls,), members)
+    return hold_to_the_rules(type(cls.__name__, (cls,), members), cls.__name__)
 
 
-# the classes that the module uses; others are as PySide6 has them
+# the classes of objects that the module makes or is given
 CLASSES = (
     "QTimer", "QProcess", "QEventLoop", "QAction", "QWidget", "QFrame", "QLabel", "QPushButton", "QToolButton", "QCheckBox",
     "QRadioButton", "QComboBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QPlainTextEdit", "QProgressBar", "QListWidget",
@@ -72,6 +63,9 @@ OURS: dict[str, type] = {
     )
     for name in CLASSES
 }
+
+
+OURS["QEventLoop"].exec_ = lambda self: mainloop.run(self)
 
 
 class QUiLoader(QtUiTools.QUiLoader):
@@ -140,16 +134,30 @@ class ctkCollapsibleButton(OURS["QWidget"]):
     collapsed = QtCore.Property(bool, _get_collapsed, _set_collapsed)
 
 
+hold_to_the_rules(ctkCollapsibleButton, "ctkCollapsibleButton")
+
+
+class Names(types.ModuleType):
+    """A module that has the classes that PythonQt wraps; the others only for Slicer's own Python code."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if is_held():
+            raise AttributeError(f"{name} is not among the classes that are known: run Testing/slicer_members.py")
+        cls = QUiLoader if name == "QUiLoader" else plain_class(name)
+        if cls is None:
+            raise AttributeError(name)
+        return cls
+
+
 def install() -> None:
     """Make `import qt` and `import ctk` work."""
-    qt = types.ModuleType("qt")
-    for library in (QtCore, QtGui, QtWidgets):
-        for name in dir(library):
-            if name.startswith("Q"):
-                setattr(qt, name, OURS.get(name, getattr(library, name)))
-    qt.QUiLoader = QUiLoader
-    qt.QEventLoop.exec_ = lambda self: QtCore.QEventLoop.exec(self)
-    ctk = types.ModuleType("ctk")
-    ctk.ctkCollapsibleButton = ctkCollapsibleButton
+    qt, ctk = Names("qt"), Names("ctk")
+    for name in MEMBERS:
+        cls = OURS.get(name) or plain_class(name)
+        if name.startswith("Q") and cls is not None:
+            setattr(qt, name, WrappedClass(name, cls))
+    ctk.ctkCollapsibleButton = WrappedClass("ctkCollapsibleButton", ctkCollapsibleButton)
     QUiLoader.extra["ctkCollapsibleButton"] = ctkCollapsibleButton
     sys.modules["qt"], sys.modules["ctk"] = qt, ctk

@@ -1,7 +1,8 @@
-"""Stand-ins for ScriptedLoadableModule, parameterNodeWrapper, i18n and packaging."""
+"""Stand-ins for ScriptedLoadableModule, parameterNodeWrapper and i18n."""
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import enum
 import json
@@ -10,6 +11,7 @@ import sys
 import types
 import typing
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,44 @@ def from_text(text: str, hint: Any) -> Any:
     return hint[text] if isinstance(hint, type) and issubclass(hint, enum.Enum) else json.loads(text)
 
 
+class ObservedList(collections.abc.MutableSequence):
+    """As Slicer's: a list whose changes go into the parameter node, and which is no `list`."""
+
+    def __init__(self, items: list, save: Callable[[list], None]) -> None:
+        self._list, self._save = items, save
+
+    def __repr__(self) -> str:
+        return f"ObservedList({self._list})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._list == (other._list if isinstance(other, ObservedList) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._list[index]
+
+    def __setitem__(self, index: Any, item: Any) -> None:
+        self._list[index] = item
+        self._save(self._list)
+
+    def __delitem__(self, index: Any) -> None:
+        del self._list[index]
+        self._save(self._list)
+
+    def insert(self, index: int, value: Any) -> None:
+        self._list.insert(index, value)
+        self._save(self._list)
+
+    def __add__(self, other: object) -> Any:
+        raise NotImplementedError("Adding an ObservedList is not supported. However, += is supported.")
+
+    __radd__ = __mul__ = __rmul__ = __add__
+
+
 def make_field(name: str, hint: Any, default: Any) -> property:
     """A field of a parameter node: kept in the MRML node as text, or as references to nodes."""
     limits = limits_of(hint)
@@ -124,11 +164,8 @@ def make_field(name: str, hint: Any, default: Any) -> property:
         if is_node(hint):
             return node.GetNodeReference(name)
         if typing.get_origin(hint) is list and is_node(typing.get_args(hint)[0]):
-            return [
-                node.GetNthNodeReference(name, n)
-                for n in range(node.GetNumberOfNodeReferences(name))
-                if node.GetNthNodeReference(name, n)
-            ]
+            found = [node.GetNthNodeReference(name, n) for n in range(node.GetNumberOfNodeReferences(name))]
+            return ObservedList([n for n in found if n], lambda items: set_(self, items))
         text = node.GetParameter(name)
         return from_text(text, hint) if text else default
 
@@ -238,20 +275,6 @@ class Link:
         self._signal.disconnect(self.take)
 
 
-@dataclasses.dataclass
-class Packaging:
-    """What `slicer.packaging` was asked for, for tests to look at."""
-
-    requests: list[str] = dataclasses.field(default_factory=list)
-
-    def load_requirements(self, path: Any) -> list[str]:
-        lines = Path(path).read_text("utf-8").splitlines()
-        return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-
-    def pip_ensure(self, requirements: Any, requester: str | None = None, **_: Any) -> None:
-        self.requests.extend(requirements)
-
-
 def install() -> None:
     """Make the imports of a scripted module work."""
 
@@ -271,10 +294,3 @@ def install() -> None:
     ).__all__ = [n for n in globals() if n.startswith("ScriptedLoadable")]
     module("slicer.i18n", tr=lambda text: text, translate=lambda context, text: text)
     module("slicer.parameterNodeWrapper", parameterNodeWrapper=parameterNodeWrapper, WithinRange=WithinRange)
-    packaging = Packaging()
-    module(
-        "slicer.packaging",
-        pip_ensure=packaging.pip_ensure,
-        load_requirements=packaging.load_requirements,
-        record=packaging,
-    )

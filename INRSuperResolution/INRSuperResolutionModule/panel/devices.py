@@ -36,6 +36,9 @@ class Devices:
 
     def onCheck(self, *_args) -> None:
         """Tell which devices work."""
+        if dependencies.TORCH in dependencies.missing(needsTorch=True):
+            self._status.show(_("PyTorch is not installed yet: the first run that needs it asks, and installs it."))
+            return
         self.ui.checkDevicesButton.enabled = False
         self._check = dependencies.TorchCheck(self._onDone)
 

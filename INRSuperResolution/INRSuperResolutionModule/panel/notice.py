@@ -19,6 +19,10 @@ class Notice:
             self._icon.setPixmap(icon.pixmap(20, 20))
         self._icon.visible = isWarning
 
+    def showProblem(self, problem) -> None:
+        """Tell why something cannot start (an `InputProblem`), and the way out."""
+        self.show(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
+
 
 def sentence(text: str) -> str:
     """With a capital and a full stop."""

@@ -5,6 +5,7 @@ from slicer.i18n import tr as _
 
 from ..runs import messages
 from ..scene.compare import Comparison
+from ..scene.inputs import InputProblem
 from ..scene.results import consistencyOf, representationOf, sourceOf
 from .choices import Choices
 from .notice import Notice
@@ -69,9 +70,14 @@ class ResultSection:
     def onResample(self, *_args) -> None:
         """Sample the representation of the shown result on the grid under Output."""
         result = self._choices.result()
-        if result is not None:
-            grid = self._choices.request()
+        if result is None:
+            return
+        grid = self._choices.request()
+        self._status.show("")  # what an attempt before has told
+        try:
             self._logic.resample(result, spacing=grid.spacing, scale=grid.scale, likeID=grid.likeID, device=grid.device)
+        except InputProblem as problem:
+            self._status.showProblem(problem)
 
     def _releaseButtons(self, but: str = "") -> None:
         self._isReleasing = True

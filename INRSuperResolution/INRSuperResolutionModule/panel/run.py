@@ -6,8 +6,6 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from ..library import addLibraryToPath
-from ..runs import dependencies
 from ..runs.run import Run, State
 from ..runs.sequences import proxyOf, timePoint
 from ..scene.chart import MetricsChart, metricsOf
@@ -15,10 +13,6 @@ from ..scene.inputs import InputProblem
 from ..scene.preview import Preview
 from .choices import Choices
 from .notice import Notice, duration, sentence
-
-addLibraryToPath()
-
-from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
 STAGES = {
     "export": _("Preparing"), "start": _("Starting"), "read": _("Reading"), "register": _("Aligning"),
@@ -85,15 +79,15 @@ class RunSection:
             return
         request = self._choices.request()
         self._beforeRun()
+        self._status.show("")  # what an attempt before has told
         try:
-            dependencies.ensure(METHODS[request.method].needs_torch)
+            if self._choices.sequence() is not None:
+                self._logic.startSequence(request, self._onSequenceEnded)
+            else:
+                self._logic.start(request)
         except InputProblem as problem:
-            self._status.show(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
+            self._status.showProblem(problem)
             return
-        if self._choices.sequence() is not None:
-            self._logic.startSequence(request, self._onSequenceEnded)
-        else:
-            self._logic.start(request)
         self._onStarted()
 
     def onCancel(self, *_args) -> None:

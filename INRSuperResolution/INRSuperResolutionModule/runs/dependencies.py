@@ -1,7 +1,13 @@
-"""What the worker needs: torch through the extension PyTorch, the rest by pip; only on Run, and with consent."""
+"""The one door that every piece of work passes through: what the worker needs is there, or is installed with consent.
 
+Torch comes through the extension PyTorch, the rest by pip. Nothing is imported here: that is the worker's.
+"""
+
+import importlib.metadata
 import importlib.util
 import json
+import re
+import subprocess
 from pathlib import Path
 
 import qt
@@ -11,69 +17,139 @@ from slicer.i18n import tr as _
 from ..scene.inputs import InputProblem
 from .process import pythonExecutable
 
-TORCH_REQUIREMENT = ">=2.2"
+TORCH = "torch>=2.2"
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
-# the name to import where it is not the name to install
-IMPORT_NAMES = {"scikit-image": "skimage"}
+# how much is downloaded, and what for
+ABOUT = {
+    "torch": (_("200 MB, with an NVIDIA graphics card up to 3 GB"), _("computes the restoration")),
+    "scipy": (_("40 MB"), _("interpolation and filters")),
+    "SimpleITK": (_("50 MB"), _("reads and writes images")),
+    "nibabel": (_("4 MB"), _("reads and writes images")),
+    "pydicom": (_("3 MB"), _("reads and writes DICOM")),
+    "safetensors": (_("1 MB"), _("reads the trained networks")),
+    "scikit-image": (_("15 MB"), _("finds tissue, measures agreement")),
+}
 CHECK_MILLISECONDS = 60000
 CHECK = (
     "import json,torch;print(json.dumps({'cuda': torch.cuda.is_available(), 'mps': torch.backends.mps.is_available()}))"
 )
+_installing: list[str] = []
 
 
-def missingPackages() -> list[str]:
-    """Requirements (torch aside) that are not installed; imports nothing."""
+def missing(needsTorch: bool) -> list[str]:
+    """Requirements (``name>=version``) that are not installed, or in too old a version; imports nothing."""
     lines = [line.strip() for line in REQUIREMENTS.read_text("utf-8").splitlines()]
-    names = [line.split(">=")[0] for line in lines if line and not line.startswith("#")]
-    return [n for n in names if importlib.util.find_spec(IMPORT_NAMES.get(n, n)) is None]
+    wanted = [line for line in lines if line and not line.startswith("#")]
+    return [line for line in [*wanted, *([TORCH] if needsTorch else [])] if not isMet(line)]
 
 
-def hasTorch() -> bool:
-    """Whether torch is installed; does not import it."""
-    return importlib.util.find_spec("torch") is not None
+def isMet(requirement: str) -> bool:
+    """Whether a package is installed in a version that is new enough."""
+    name, _sign, least = requirement.partition(">=")
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    # what an interrupted installation has left may tell no version
+    return version is not None and numbersOf(version) >= numbersOf(least)
+
+
+def numbersOf(version: str) -> list[int]:
+    """As [2, 13, 0] for ``2.13.0+cpu``."""
+    return [int(n) for n in re.match(r"[\d.]*", version)[0].split(".") if n]
+
+
+def nameOf(requirement: str) -> str:
+    """As people call the package."""
+    name = requirement.partition(">=")[0]
+    return "PyTorch" if name == "torch" else name
 
 
 def ensure(needsTorch: bool) -> None:
-    """Install what is missing, after asking.
+    """Return when all that the worker needs is there; else ask once, and install it.
 
     Raises
     ------
     InputProblem
-        If the user declines, or it cannot be installed.
+        If it is not there after all: declined, offline, failed. The next attempt asks again.
     """
-    if missingPackages():
-        try:
-            from slicer import packaging
-
-            packaging.pip_ensure(packaging.load_requirements(REQUIREMENTS), requester="INRSuperResolution")
-        except ImportError:  # Slicer 5.10 and older
-            wanted = ", ".join(missingPackages())
-            question = _("Super-resolution needs Python packages: {packages}. Install them now?")
-            if slicer.util.confirmOkCancelDisplay(question.format(packages=wanted)):
-                slicer.util.pip_install(f'--only-binary :all: -r "{REQUIREMENTS}"')
-        importlib.invalidate_caches()
-        if missingPackages():
-            raise InputProblem(
-                _("these Python packages are missing: {names}").format(names=", ".join(missingPackages())),
-                _("Press Run again and agree to install them; this needs the internet once."),
-            )
-    if needsTorch and not hasTorch():
-        installTorch()
-
-
-def installTorch() -> None:
-    """Through the extension PyTorch, which picks the build for this graphics card."""
-    try:
-        import PyTorchUtils
-    except ImportError as error:
+    lacking = missing(needsTorch)
+    if not lacking:
+        return
+    names = ", ".join(map(nameOf, lacking))
+    if _installing:  # its window lets the panel be used meanwhile
+        raise InputProblem(_("packages are being installed"), _("Wait until that is done, then try again."))
+    if slicer.app.testingEnabled():
+        raise InputProblem(
+            _("these Python packages are missing: {names}").format(names=names),
+            _("Slicer installs nothing while it runs tests: start it without --testing, and try again."),
+        )
+    if TORCH in lacking and importlib.util.find_spec("PyTorchUtils") is None:
         raise InputProblem(
             _("PyTorch is not installed"),
-            _("Install the extension PyTorch in the Extensions Manager, restart Slicer and press Run again. "
+            _("Install the extension PyTorch in the Extensions Manager, restart Slicer and try again. "
               "Linear and cubic interpolation work without it."),
+        )  # fmt: skip
+    if not slicer.util.confirmOkCancelDisplay(question(lacking), _("Install Python packages")):
+        raise InputProblem(
+            _("nothing was installed, so nothing was started"),
+            _("It needs {names}: try again and agree, when you like.").format(names=names),
+        )
+    _installing.extend(lacking)
+    try:
+        install([line for line in lacking if line != TORCH], TORCH in lacking)
+    except subprocess.CalledProcessError as error:
+        raise InputProblem(
+            _("{names} could not be downloaded").format(names=", ".join(map(nameOf, missing(needsTorch))) or names),
+            _("Check that this computer reaches the internet (pypi.org, and download.pytorch.org for PyTorch), "
+              "also through a firewall or proxy, then try again. What is installed already is kept."),
         ) from error  # fmt: skip
-    logic = PyTorchUtils.PyTorchUtilsLogic()
-    if logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT) is None:
-        raise InputProblem(_("PyTorch was not installed"), _("Press Run again and agree to install it."))
+    except Exception as error:
+        # whatever an installer raises, the user is to read what to do
+        raise InputProblem(
+            _("the installation failed: {error}").format(error=str(error).partition("\n")[0] or type(error).__name__),
+            _("Restart Slicer and try again; the Python console (View menu) tells more."),
+        ) from error
+    finally:
+        _installing.clear()
+        importlib.invalidate_caches()
+    lacking = missing(needsTorch)
+    if lacking:
+        raise InputProblem(
+            _("still missing: {names}").format(names=", ".join(map(nameOf, lacking))),
+            _("Restart Slicer and try again: what is in use cannot be replaced."),
+        )
+
+
+def question(lacking: list[str]) -> str:
+    """What is to be installed, how large it is and what for."""
+    lines = []
+    for line in lacking:
+        size, purpose = ABOUT[line.partition(">=")[0]]
+        lines.append(_("{name} ({size}): {purpose}").format(name=nameOf(line), size=size, purpose=purpose))
+    return _(
+        "Super-resolution needs Python packages that are not yet on this computer:\n\n{list}\n\n"
+        "They are downloaded once from the internet into Slicer's own Python, which can take some minutes. "
+        "Your images stay on this computer.\n\nInstall them now?"
+    ).format(list="\n".join(lines))
+
+
+def install(lines: list[str], wantsTorch: bool) -> None:
+    """Without further questions; raises what the installers raise."""
+    if lines:
+        try:
+            from slicer import packaging
+        except ImportError:  # Slicer 5.10 and older
+            slicer.util.pip_install(["--only-binary", ":all:", *lines])
+        else:
+            wanted = packaging.load_requirements(REQUIREMENTS)
+            packaging.pip_ensure(wanted, requester="INRSuperResolution", prompt_install=False)
+    if wantsTorch:
+        import PyTorchUtils
+
+        requirement = TORCH.removeprefix("torch")
+        # it picks the build for this graphics card
+        PyTorchUtils.PyTorchUtilsLogic().installTorch(askConfirmation=False, torchVersionRequirement=requirement)
 
 
 class TorchCheck:

@@ -52,6 +52,8 @@ class Comparison:
 
     def _showSideBySide(self, before, after) -> None:
         manager = slicer.app.layoutManager()
+        if manager is None:  # Slicer without its window: nobody looks
+            return
         manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutSideBySideView)
         left, right = (manager.sliceWidget(name) for name in ("Red", "Yellow"))
         # across the slices: there a thick-slice scan looks worst

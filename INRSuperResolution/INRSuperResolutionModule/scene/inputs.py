@@ -11,11 +11,11 @@ from slicer.i18n import tr as _
 MARGIN_VOXELS = 2
 
 
-class InputProblem(Exception):
-    """Something about an input that the user can put right."""
+class InputProblem(RuntimeError):
+    """Something that the user can put right: an input, or what is not installed."""
 
     def __init__(self, message: str, advice: str) -> None:
-        super().__init__(message)
+        super().__init__(f"{message}. {advice}")
         self.message, self.advice = message, advice
 
 

@@ -1,30 +1,33 @@
 """Sharp zoom: what a slice view shows of a volume, redrawn from its explicit function at the view's own pixels.
 
 Works on MRML only. Every slice view whose background is the volume gets a hidden volume node as its
-foreground, which holds the function's values at the view's pixels. While the view moves, frames that take
-long are drawn with a quarter of the pixels, and in full when it rests. Turned off, everything is as before.
+foreground, which holds the function's values at the view's pixels. The worker draws them, one at a time for each view;
+what has moved since is asked for when the last one has come. While the view moves, frames that take long are drawn with
+a quarter of the pixels, and in full when it rests. Turned off, everything is as before.
 """
 
 import itertools
+import shutil
 import time
 
 import numpy as np
 import slicer
 import vtk
 
+from ..runs import dependencies, messages
 from ..runs.outputs import writeRepresentation
+from ..runs.run import SECONDS_PER_SLICE
 from ..runs.transfer import makeTemporaryFolder, write
 from ..scene.inputs import InputProblem, affineOf, pixelsAndPlace
 from ..scene.results import copyDisplay
-from .source import ZoomSource, ZoomWorker, warmUp
-from .views import ZoomView, matrixOf, putLayersBack
+from .source import Frame, ZoomSource, ZoomWorker
+from .views import Asked, ZoomView, matrixOf, putLayersBack
 
 # frames that take longer are drawn coarser while the view moves
 SECONDS_FOR_SMOOTH_MOTION = 0.03
 COARSER = 2
 # the view rests when nothing has happened for this long
 REST_MILLISECONDS = 150
-POLL_MILLISECONDS = 25
 # while slices are encoded one by one, views that show many of them are redrawn this often
 SECONDS_BETWEEN_NEWS = 0.5
 # of what a worker has opened; never twice the same, so that late news of a controller before is told apart
@@ -51,10 +54,10 @@ class ZoomController(slicer.util.VTKObservationMixin):
         self._later, self._onChanged, self._makeWorker = later, onChanged, makeWorker
         self.volume = None
         self.views: dict[str, ZoomView] = {}
-        self._worker = self._source = self._display = self._warmUp = None
+        self._worker = self._source = self._display = self._work = self._problem = None
         self._request: tuple = ()
         self._opacity, self._split = 1.0, 0.0
-        self._isPolling = self._isScheduled = False
+        self._isScheduled = False
         self._edits = 0
         self._lastNews = 0.0
         self._transform = np.eye(4)
@@ -62,11 +65,11 @@ class ZoomController(slicer.util.VTKObservationMixin):
     # ---- on and off ----------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Start the worker and load PyTorch, so that switching on is quick; call it when that is likely."""
-        if self._worker is None:
+        """Start the worker, which loads PyTorch, so that switching on is quick; call it when that is likely."""
+        if self._worker is None and not dependencies.missing(needsTorch=True):
             self._worker = self._makeWorker()
-        if self._warmUp is None:
-            self._warmUp = warmUp()
+        if self._worker is not None:
+            self._worker.onNews = self._takeNews
 
     @property
     def isOn(self) -> bool:
@@ -85,7 +88,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
         Raises
         ------
         InputProblem
-            If the volume has no image, or a transform that is not linear.
+            If the volume has no image, or a transform that is not linear; or packages are missing.
         """
         self.stop()
         if volume.GetImageData() is None:
@@ -93,6 +96,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
         transform = volume.GetParentTransformNode()
         if transform is not None and not transform.IsTransformToWorldLinear():
             raise InputProblem(f"{volume.GetName()} has a warping transform", "Harden it, or choose another volume.")
+        dependencies.ensure(needsTorch=True)
         self.prepare()
         self.volume, self._request = volume, (weights, representation, channel)
         self._observe()
@@ -103,7 +107,6 @@ class ZoomController(slicer.util.VTKObservationMixin):
         self._followDisplay()
         self._open()
         self._findViews()
-        self._poll()
         self._onChanged()
 
     def stop(self, *_args) -> None:
@@ -116,9 +119,8 @@ class ZoomController(slicer.util.VTKObservationMixin):
         self.views.clear()
         if self._display is not None and self._display.GetScene() is not None:
             slicer.mrmlScene.RemoveNode(self._display)
-        if self._source is not None:
-            self._source.close()
-        self.volume = self._source = self._display = None
+        self._closeSource()
+        self.volume = self._display = self._problem = None
         self._onChanged()
 
     def close(self) -> None:
@@ -138,7 +140,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
     @property
     def error(self) -> tuple[str, str] | None:
         """Message and advice, if it cannot go on."""
-        return self._source.error if self._source is not None else None
+        return self._problem or (self._source.error if self._source is not None else None)
 
     @property
     def opacity(self) -> float:
@@ -158,9 +160,7 @@ class ZoomController(slicer.util.VTKObservationMixin):
     @split.setter
     def split(self, value: float) -> None:
         self._split = min(max(value, 0.0), 1.0)
-        for view in self.views.values():
-            view.drawnKey = None
-            self._mark(view)
+        self._redrawAll()
 
     def keep(self, viewName: str):
         """What a view shows now, as a volume of its own; None if it shows no frame."""
@@ -187,13 +187,6 @@ class ZoomController(slicer.util.VTKObservationMixin):
     def saved(self) -> dict | None:
         """What became of it: ``path``, or ``message`` and ``advice``; None while it is not done."""
         return self._source.saved if self._source is not None else None
-
-    def update(self) -> None:
-        """Take news from the worker and redraw what has changed, now, in full."""
-        self._takeNews()
-        for view in list(self.views.values()):
-            if view.isPending:
-                self._draw(view, isFast=False)
 
     # ---- what happens in the scene -------------------------------------------------------------
 
@@ -260,17 +253,14 @@ class ZoomController(slicer.util.VTKObservationMixin):
     def _onEndImport(self, *_args) -> None:
         putLayersBack()
         self._findViews()
-        for view in self.views.values():
-            view.drawnKey = None
-            self._mark(view)
+        self._redrawAll()
 
     def _onEdited(self, *_args) -> None:
         """The frames are no longer true: take them away at once, encode again when the edit is done."""
         for view in self.views.values():
             view.hide()
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+            view.asked = None
+        self._closeSource()
         self._edits += 1
         edit = self._edits
         self._later(EDIT_MILLISECONDS, lambda: self._reopen(edit))
@@ -279,15 +269,11 @@ class ZoomController(slicer.util.VTKObservationMixin):
     def _reopen(self, edit: int) -> None:
         if self.isOn and edit == self._edits:
             self._open()
-            for view in self.views.values():
-                self._mark(view)
-            self._poll()
+            self._redrawAll()
 
     def _onMoved(self, *_args) -> None:
         self._transform = transformOf(self.volume)
-        for view in self.views.values():
-            view.drawnKey = None
-            self._mark(view)
+        self._redrawAll()
 
     def _followDisplay(self, *_args) -> None:
         source = self.volume.GetDisplayNode()
@@ -298,67 +284,91 @@ class ZoomController(slicer.util.VTKObservationMixin):
     # ---- the source ----------------------------------------------------------------------------
 
     def _open(self) -> None:
+        """Hand the volume to the worker, a piece at a time."""
+        self._closeSource()
+        self._problem = None
+        self._work = self._export()
+        self._later(0, self._exportSome)
+
+    def _closeSource(self) -> None:
+        if self._work is not None:
+            self._work.close()
+        if self._source is not None:
+            self._source.close()
+        self._work = self._source = None
+
+    def _export(self):
         weights, representation, channel = self._request
         folder = makeTemporaryFolder()
-        if representation is not None:
-            path = folder / "given.inr"
-            for _piece in writeRepresentation(representation, path):
-                pass
-        else:
-            array, _placed = pixelsAndPlace(self.volume)
-            for path in write(array, affineOf(self.volume), folder / "volume"):
-                pass
+        try:
+            if representation is not None:
+                path = folder / "given.inr"
+                for _piece in writeRepresentation(representation, path):
+                    yield
+            else:
+                array, _placed = pixelsAndPlace(self.volume)
+                for path in write(array, affineOf(self.volume), folder / "volume"):
+                    yield
+        except BaseException:  # given up, too
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self._transform = transformOf(self.volume)
         self._source = ZoomSource(self._worker, next(TOKENS), path, folder, weights, channel)
 
-    def _poll(self) -> None:
-        if not self._isPolling:
-            self._isPolling = True
-            self._later(POLL_MILLISECONDS, self._onPoll)
-
-    def _onPoll(self) -> None:
-        self._isPolling = False
-        if self._source is None:
-            return
-        self._takeNews()
-        self._schedule()
-        # a source that the worker draws may answer at any time
-        if not self.error:
-            self._poll()
+    def _exportSome(self) -> None:
+        until, work = time.perf_counter() + SECONDS_PER_SLICE, self._work
+        try:
+            while work is not None and time.perf_counter() < until:
+                next(work)
+        except StopIteration:
+            self._work = None
+        except Exception as error:
+            self._work, self._problem = None, messages.ofException(error)
+            self._onChanged()
+        if self._work is not None:
+            self._later(0, self._exportSome)
 
     def _takeNews(self) -> None:
         if self._source is None:
             return
         wasOpen, wasSaved = self._source.isOpen, self._source.saved is not None
         changed, frames = self._source.poll()
+        for view in list(self.views.values()):
+            if view.name in frames:
+                self._show(view, frames[view.name])
         if self._source.isOpen and not wasOpen:
-            for view in self.views.values():
-                self._mark(view)
-        for view in self.views.values():
-            if view.name in frames and view.shows(self.volume.GetID()):
-                view.show(frames[view.name], view.frameToWorld, self._display, self._opacity)
-                view.isSharp = True
+            self._redrawAll()
         if self._source.saved is not None and not wasSaved:
             self._onChanged()
-        if changed or self.error:
+        if changed or frames or self.error:
             isDue = time.perf_counter() - self._lastNews > SECONDS_BETWEEN_NEWS or self.progress[0] == self.progress[1]
             for view in self.views.values():
+                if view.asked is not None:
+                    view.asked.changed |= changed
                 view.isStale = view.isStale or bool(changed.intersection(view.slices))
-                if view.drawnKey is None or (view.isStale and (isDue or len(view.slices) <= 2)):
-                    view.drawnKey = None
+                if view.isStale and (isDue or not view.isSharp or len(view.slices) <= 2):
+                    view.forgetDrawn()
                     self._mark(view)
             if isDue:
                 self._lastNews = time.perf_counter()
             self._onChanged()
+        self._schedule()
 
     # ---- drawing -------------------------------------------------------------------------------
+
+    def _redrawAll(self) -> None:
+        """What the frames were drawn for is no longer so."""
+        for view in self.views.values():
+            view.forgetDrawn()
+            self._mark(view)
 
     def _mark(self, view: ZoomView) -> None:
         view.isPending = True
         self._schedule()
 
     def _schedule(self) -> None:
-        if not self._isScheduled and any(v.isPending for v in self.views.values()):
+        # a view whose frame is on its way waits for it
+        if not self._isScheduled and any(v.isPending and v.asked is None for v in self.views.values()):
             self._isScheduled = True
             self._later(0, self._redraw)
 
@@ -368,48 +378,45 @@ class ZoomController(slicer.util.VTKObservationMixin):
         if not self.isOn:
             return
         for view in list(self.views.values()):
-            if view.isPending:
+            if view.isPending and view.asked is None:
                 isMoving = time.perf_counter() - view.lastEvent < REST_MILLISECONDS / 1000
-                self._draw(view, isFast=isMoving and view.seconds > SECONDS_FOR_SMOOTH_MOTION)
+                self._ask(view, isCoarse=isMoving and view.seconds > SECONDS_FOR_SMOOTH_MOTION)
 
-    def _draw(self, view: ZoomView, isFast: bool) -> None:
+    def _ask(self, view: ZoomView, isCoarse: bool) -> None:
         view.isPending = False
         if self._source is None or not self._source.isOpen or not view.shows(self.volume.GetID()):
             return
         key = view.key()
         if key == view.drawnKey:
             return
-        started = time.perf_counter()
-        factor = COARSER if isFast else 1
-        frame = self._frameOf(view, factor)
-        if frame is None:
+        part = self._partOf(view, COARSER if isCoarse else 1)
+        if part is None:
             view.hide()
             return
-        columns, rows, frameToWorld = frame
-        if self._source.function is None:
-            view.frameToWorld, view.drawnKey, view.slices = frameToWorld, key, range(0)
-            self._source.requestFrame(view.name, np.linalg.inv(self._transform) @ frameToWorld, (columns, rows))
+        columns, rows, toWorld = part
+        view.asked = Asked(key, toWorld, isCoarse, time.perf_counter())
+        self._source.requestFrame(view.name, np.linalg.inv(self._transform) @ toWorld, (columns, rows))
+
+    def _show(self, view: ZoomView, frame: Frame) -> None:
+        """A frame has come; what was marked meanwhile is asked for next."""
+        asked, view.asked = view.asked, None
+        if asked is None or not view.shows(self.volume.GetID()):
             return
-        plane, box = self._planeOf(frameToWorld, columns, rows)
-        view.slices = self._source.function.slices_of(plane)
-        view.isStale = False
-        self._source.want(view.slices)
-        isReady = self._source.encoded.intersection(view.slices)
-        if plane.shape[0] == 0 or plane.shape[1] == 0 or len(isReady) < min(len(view.slices), 2):
+        view.slices, view.isStale = frame.slices, bool(asked.changed.intersection(frame.slices))
+        if frame.values is None:
             view.hide()
             return
         moved = np.eye(4)
-        moved[0, 3], moved[1, 3] = box[1].start, box[0].start
-        view.show(self._source.function.draw(plane), frameToWorld @ moved, self._display, self._opacity)
+        moved[:2, 3] = frame.corner
+        view.show(frame.values, asked.toWorld @ moved, self._display, self._opacity)
         view.isSharp = True
-        if isFast:
-            view.drawnKey = None
+        if asked.isCoarse:
             self._later(REST_MILLISECONDS, lambda: self._mark(view))
-        else:
-            view.drawnKey = key
-            view.seconds = time.perf_counter() - started
+            return
+        view.seconds = time.perf_counter() - asked.when
+        view.drawnKey = None if asked.isOutdated else asked.key
 
-    def _frameOf(self, view: ZoomView, factor: int):
+    def _partOf(self, view: ZoomView, factor: int):
         """Columns, rows and place of the part of the view that is to be drawn, with 1 / `factor` of its pixels along each axis."""
         width, height = view.size()
         left = round(self._split * width)
@@ -419,13 +426,6 @@ class ZoomController(slicer.util.VTKObservationMixin):
         place = np.diag([factor, factor, 1.0, 1.0])
         place[0, 3], place[1, 3] = left + (factor - 1) / 2, (factor - 1) / 2
         return columns, rows, view.pixelToWorld() @ place
-
-    def _planeOf(self, frameToWorld: np.ndarray, columns: int, rows: int):
-        from INRSuperResolutionLib.methods.nexpr.plane import Plane
-
-        plane = Plane.of(np.linalg.inv(self._transform @ self._source.affine) @ frameToWorld, columns, rows)
-        box = self._source.function.box(plane)
-        return plane.crop(*box), box
 
 
 def transformOf(volume) -> np.ndarray:

@@ -1,27 +1,25 @@
-"""Where the zoom controller's frames come from: a worker in the background, and what it shares.
+"""Where the zoom controller's frames come from: a worker in the background that encodes and draws.
 
-The worker (:mod:`INRSuperResolutionLib.jobs.zoom_worker`) encodes slices; their coefficients are read from memory
-that both processes map, and drawn here. Representations without such coefficients are drawn by the worker.
-No Qt: the controller asks for news with `poll`.
+The worker is :mod:`INRSuperResolutionLib.jobs.zoom_worker`. Its process is Qt's, because Slicer's main loop holds
+Python's lock: a thread that waits here for an answer would not get on.
 """
 
 import collections
 import json
 import shutil
-import subprocess
-import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import qt
+from slicer.i18n import tr as _
 
-from ..library import addLibraryToPath, pythonExecutable
+from ..library import pythonExecutable
+from ..runs.process import workerEnvironment
 
-addLibraryToPath()
-
-from INRSuperResolutionLib.jobs.client import worker_environment  # noqa: E402
-
-# a zoom worker ends when its stdin closes; this long it may take before it is killed
-SECONDS_TO_END = 1.0
+LOG_LINES = 200
+# processes that have been told to end, kept until they have: a QProcess that is forgotten before waits for its end
+_ending: set = set()
 
 
 class ZoomWorker:
@@ -29,24 +27,24 @@ class ZoomWorker:
 
     def __init__(self) -> None:
         self.isReady = False
+        self.onNews = lambda: None
+        """Called when there are events."""
         self._events: collections.deque[dict] = collections.deque()
-        self._log: collections.deque[str] = collections.deque(maxlen=200)
-        self._process = subprocess.Popen(
-            [pythonExecutable(), "-u", "-m", "INRSuperResolutionLib.jobs.zoom_worker"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            encoding="utf-8", errors="replace", env=worker_environment(1),
-        )  # fmt: skip
-        self._readers = [threading.Thread(target=t, daemon=True) for t in (self._readEvents, self._readLog)]
-        for reader in self._readers:
-            reader.start()
+        self._log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
+        self._held = b""
+        self._hasEnded = False
+        self._process = qt.QProcess()
+        self._process.setProcessEnvironment(workerEnvironment())
+        self._process.connect("readyReadStandardOutput()", self._readEvents)
+        self._process.connect("readyReadStandardError()", self._readLog)
+        self._process.connect("finished(int,QProcess::ExitStatus)", self._finish)
+        self._process.connect("errorOccurred(QProcess::ProcessError)", self._failToStart)
+        self._process.start(pythonExecutable(), ["-u", "-m", "INRSuperResolutionLib.jobs.zoom_worker"])
 
     def send(self, **command) -> None:
         """A command; a worker that has died tells so by an event."""
-        try:
-            self._process.stdin.write(json.dumps(command) + "\n")
-            self._process.stdin.flush()
-        except (OSError, ValueError):
-            pass
+        if not self._hasEnded:
+            self._process.write((json.dumps(command) + "\n").encode("utf-8"))
 
     def events(self):
         """What has happened since the last call."""
@@ -56,28 +54,52 @@ class ZoomWorker:
             yield event
 
     def close(self) -> None:
-        """End the process."""
-        try:
-            self._process.stdin.close()
-            self._process.wait(SECONDS_TO_END)
-        except (OSError, subprocess.TimeoutExpired):
-            self._process.kill()
-            self._process.wait()
-        for reader in self._readers:
-            reader.join(SECONDS_TO_END)
-        self._process.stdout.close()
-        self._process.stderr.close()
+        """Have the process end, which it does when its stdin closes; nobody waits for it."""
+        self.onNews = lambda: None
+        if not self._hasEnded:
+            _ending.add(self)
+            self._process.closeWriteChannel()
 
     def _readEvents(self) -> None:
-        for line in self._process.stdout:
+        *lines, self._held = (self._held + bytes(self._process.readAllStandardOutput().data())).split(b"\n")
+        for line in lines:
             try:
                 self._events.append(json.loads(line))
             except ValueError:
-                self._log.append(line)
-        self._events.append({"event": "ended", "message": "".join(list(self._log)[-3:]).strip()})
+                self._log.append(line.decode("utf-8", "replace"))
+        if self._events:
+            self.onNews()
 
     def _readLog(self) -> None:
-        self._log.extend(self._process.stderr)
+        self._log.extend(bytes(self._process.readAllStandardError().data()).decode("utf-8", "replace").splitlines())
+
+    def _failToStart(self, error) -> None:
+        if error == qt.QProcess.FailedToStart:
+            self._end(_("PythonSlicer cannot be started"))
+
+    def _finish(self, code, status) -> None:
+        self._readEvents()
+        self._readLog()
+        self._end("\n".join(list(self._log)[-3:]).strip())
+
+    def _end(self, message: str) -> None:
+        self._hasEnded = True
+        self._events.append({"event": "ended", "message": message})
+        self.onNews()
+        # later, because a QProcess must not die in its own signal
+        qt.QTimer.singleShot(0, lambda: _ending.discard(self))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the worker has drawn for a view."""
+
+    values: np.ndarray | None
+    """(rows, columns); None where too little is encoded yet, or nothing is to be seen."""
+    corner: tuple[int, int]
+    """Its first column and row within what was asked for."""
+    slices: range
+    """The slices that it shows."""
 
 
 class ZoomSource:
@@ -97,64 +119,48 @@ class ZoomSource:
 
     def __init__(self, worker, token: int, path: Path, folder: Path, weights: str, channel: int = 0) -> None:
         self._worker, self._token, self._folder = worker, token, folder
-        self.function = None
-        """What planes are drawn with; None until it is opened, and for what the worker draws itself."""
         self.isOpen = False
-        self.affine = np.eye(4)
-        """Voxel → RAS of what was opened, float64."""
         self.error: tuple[str, str] | None = None
         self.saved: dict | None = None
         """What came of `saveTo`: ``path``, or ``message`` and ``advice``; None before."""
         self.encoded: set[int] = set()
         self.slices = 0
-        self._slots: dict[int, int] = {}
-        self._wanted: list[int] = []
-        self._frames: dict[str, int] = {}
+        """How many slices will be encoded; none of what the worker draws without."""
+        self._numbers: dict[str, int] = {}
         what = {"token": token, "source": str(path), "folder": str(folder), "channel": channel}
         worker.send(open={**what, "function" if weights.endswith(".inr") else "weights": weights})
 
-    def poll(self) -> tuple[set[int], dict[str, np.ndarray]]:
+    def poll(self) -> tuple[set[int], dict[str, Frame]]:
         """News from the worker: slices that have come or gone, and frames it has drawn, by their views."""
         changed, frames = set(), {}
         for event in self._worker.events():
             kind = event["event"]
             if kind == "ended" and not self.error:
-                self.error = (event["message"] or "the worker ended", "")
+                message = event["message"] or _("the background process has ended")
+                self.error = (message, _("Switch sharp zoom off and on again."))
             if event.get("token") != self._token:
                 continue
             if kind == "opened":
-                self._opened(event)
-                changed.update(range(self.slices))
+                self.isOpen, self.slices = True, event["slices"]
             elif kind == "evicted":
-                self._slots.pop(event["slice"], None)
                 self.encoded.discard(event["slice"])
                 changed.add(event["slice"])
             elif kind == "encoded":
-                self._slots[event["slice"]] = event["slot"]
                 self.encoded.add(event["slice"])
                 changed.add(event["slice"])
-            elif kind == "drawn" and event["number"] == self._frames.get(event["id"]):
-                frames[event["id"]] = np.load(event["path"])
+            elif kind == "drawn":
+                frame = self._read(event)
+                if event["number"] == self._numbers.get(event["id"]):
+                    frames[event["id"]] = frame
             elif kind == "saved":
                 self.saved = event
             elif kind == "error":
                 self.error = (event["message"], event["advice"])
-        if self.function is not None:
-            for number in changed:
-                self.function.forget(number)
         return changed, frames
-
-    def want(self, visible: range) -> None:
-        """Encode the slices in sight first, then their neighbours, then all others."""
-        middle = (visible.start + visible.stop - 1) / 2
-        order = sorted(set(range(self.slices)) - self.encoded, key=lambda n: abs(n - middle))
-        if order != self._wanted:
-            self._wanted = order
-            self._worker.send(want=order)
 
     def requestFrame(self, view: str, affine: np.ndarray, shape: tuple[int, int]) -> None:
         """Have the worker draw; only the last request of a view counts."""
-        number = self._frames[view] = self._frames.get(view, 0) + 1
+        number = self._numbers[view] = self._numbers.get(view, 0) + 1
         self._worker.send(
             draw={"id": view, "number": number, "affine": affine.tolist(), "shape": [int(n) for n in shape]}
         )
@@ -165,31 +171,15 @@ class ZoomSource:
         self._worker.send(save={"path": path})
 
     def close(self) -> None:
-        """Let go of the shared files."""
-        self.function = None
-        self._slots.clear()
+        """Let go of the files, and delete them."""
+        self._worker.send(close={})
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _opened(self, event: dict) -> None:
-        self.isOpen = True
-        self.affine = np.array(event["affine"])
-        told = event.get("explicit")
-        if told is None:
-            return
-        from INRSuperResolutionLib.methods.nexpr.shared import shared_function
-
-        self.function = shared_function(told, self._slots)
-        self.slices = self.function.slices
-
-
-def warmUp() -> threading.Thread:
-    """Load PyTorch into this process, aside, so that the first frame need not wait for it."""
-
-    def load() -> None:
-        from INRSuperResolutionLib.methods.nexpr.shared import leave_cores_free
-
-        leave_cores_free()
-
-    thread = threading.Thread(target=load, daemon=True)
-    thread.start()
-    return thread
+    @staticmethod
+    def _read(event: dict) -> Frame:
+        values = None
+        if event["path"] is not None:
+            # read whole, not mapped: a file that is mapped cannot be deleted on Windows
+            values = np.load(event["path"])
+            Path(event["path"]).unlink(missing_ok=True)
+        return Frame(values, tuple(event["corner"]), range(*event["slices"]))

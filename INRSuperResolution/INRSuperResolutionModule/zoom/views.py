@@ -1,6 +1,7 @@
 """One slice view that shows sharp frames: its geometry, its hidden volume, and its layers put back afterwards."""
 
 import json
+from dataclasses import dataclass, field
 
 import numpy as np
 import slicer
@@ -39,6 +40,21 @@ def setLayers(composite, volumeID: str | None, opacity: float, compositing: int)
         composite.SetCompositing(compositing)
 
 
+@dataclass
+class Asked:
+    """A frame that the worker draws."""
+
+    key: tuple
+    toWorld: np.ndarray
+    """Its pixels (column, row, 0, 1) → RAS mm."""
+    isCoarse: bool
+    when: float
+    isOutdated: bool = False
+    """Whether something beside the view's place has changed since."""
+    changed: set[int] = field(default_factory=set)
+    """Slices that have been encoded since."""
+
+
 class ZoomView:
     """A slice view.
 
@@ -56,11 +72,12 @@ class ZoomView:
         """How long the last full pass took."""
         self.lastEvent = -1e9
         self.drawnKey = None
-        """What the frame that is shown (or asked for) was drawn for; None if there is none, or a coarse one."""
+        """What the frame that is shown was drawn for; None if there is none, a coarse one, or one that is outdated."""
+        self.asked: Asked | None = None
+        """The frame that is on its way."""
         self.slices = range(0)
         self.isStale = False
         """Whether slices of the frame have come since it was drawn."""
-        self.frameToWorld = np.eye(4)
         self._node = None
         self._values = None
         self._before = None
@@ -79,6 +96,12 @@ class ZoomView:
     def key(self) -> tuple:
         """What a frame depends on."""
         return (*self.size(), *self.pixelToWorld().ravel().tolist())
+
+    def forgetDrawn(self) -> None:
+        """The frames that are shown and on their way are no longer true."""
+        self.drawnKey = None
+        if self.asked is not None:
+            self.asked.isOutdated = True
 
     # ---- what is shown -------------------------------------------------------------------------
 
