@@ -26,8 +26,9 @@ from INRSuperResolutionModule.panel.panel import Panel
 from INRSuperResolutionModule.runs.process import WorkerProcess
 from INRSuperResolutionModule.runs.run import Run, RunQueue, State
 from INRSuperResolutionModule.runs.sequences import SequenceRuns
+from INRSuperResolutionModule.scene.dicom import filesOf
 from INRSuperResolutionModule.scene.inputs import InputProblem, Request
-from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith
+from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith, sourceInstanceUIDs
 from INRSuperResolutionModule.scene.segmentations import isLabelMap
 from INRSuperResolutionModule.zoom.panel import ZoomPanel
 
@@ -80,6 +81,8 @@ class INRSuperResolutionParameterNode:
     """yes, no, or auto: when a segmentation is given."""
     device: str = "auto"
     sliceProfile: str = "auto"
+    sliceThickness: Annotated[float, WithinRange(0.0, 100.0)] = 0.0
+    """In mm; 0 for what the header tells."""
     register: bool = False
     wholeSequence: bool = False
     """All time points, if the volume is one of a sequence."""
@@ -215,6 +218,29 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             segmentationID=segmentation.GetID() if segmentation is not None else None,
             segmentationOutput=segmentation is not None,
             **grid,
+        )
+        return self.start(request, onFinished)
+
+    def writeDicom(self, result, folder: str, onFinished=None) -> Run:
+        """Write a result as a derived DICOM series of its patient and study, as the command line does.
+
+        Parameters
+        ----------
+        result
+            A volume that this module has made from a volume of Slicer's DICOM database.
+        folder
+            A new folder whose name ends in ``.dcm``; one with a series that was written here is replaced.
+
+        Raises
+        ------
+        InputProblem
+            If the result was not made from DICOM, or the files are not in the database any more.
+        """
+        request = Request(
+            inputIDs=[result.GetID()],
+            method=result.GetAttribute("INRSuperResolution.Method"),
+            dicomFolder=folder,
+            dicomFiles=filesOf(sourceInstanceUIDs(result), result.GetName()),
         )
         return self.start(request, onFinished)
 

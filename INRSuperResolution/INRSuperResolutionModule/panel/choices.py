@@ -145,6 +145,8 @@ class Choices:
             roiID=p.region.GetID() if p.region else None,
             outputID=p.outputVolume.GetID() if p.outputVolume and sequence is None else None,
             sliceProfile=p.sliceProfile,
+            # points have no thickness
+            sliceThickness=p.sliceThickness or None if p.sliceProfile != "none" else None,
             register=p.register and len(self.usedInputs()) > 1,
             device=p.device,
             seed=p.seed,
