@@ -29,6 +29,7 @@ from INRSuperResolutionModule.runs.sequences import SequenceRuns
 from INRSuperResolutionModule.scene.dicom import filesOf
 from INRSuperResolutionModule.scene.inputs import InputProblem, Request
 from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith, sourceInstanceUIDs
+from INRSuperResolutionModule.scene.sampledata import registerSampleData
 from INRSuperResolutionModule.scene.segmentations import isLabelMap
 from INRSuperResolutionModule.zoom.panel import ZoomPanel
 
@@ -40,14 +41,16 @@ class INRSuperResolution(ScriptedLoadableModule):
 
     def __init__(self, parent):
         super().__init__(parent)
-        parent.title = _("INR Super-Resolution")
+        parent.title = _("Thick-Slice Super-Resolution")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Filtering")]
         parent.dependencies = []
         parent.contributors = ["INRSuperResolution contributors"]
         parent.helpText = _(
-            "Restores thick-slice scans on a fine grid: learns a continuous function of the patient from the scans "
-            "themselves, and samples it as finely as you like. For research use only."
-            "<p>Choose a volume, tick further contrasts of the same patient if there are any, and press Run."
+            "Sharpens MR and CT scans with thick slices: makes thin, isotropic slices of them, which can be reformatted in "
+            "any plane (super-resolution). It learns from the scan itself, from further contrasts of the patient (T1, T2, "
+            "FLAIR …), or uses small networks trained ahead. Nothing is sent anywhere. For research use only."
+            "<p>Choose a volume, tick further contrasts of the same patient if there are any, and press Run. "
+            "To try it: module Sample Data, Brain MR with thick slices."
         )
         parent.acknowledgementText = _(
             "Multi-contrast INR: J. McGinnis et al., Single-subject Multi-contrast MRI Super-resolution via Implicit "
@@ -55,6 +58,8 @@ class INRSuperResolution(ScriptedLoadableModule):
             "<br>SeCo-INR: M. Ekanayake et al., SeCo-INR: Semantically Conditioned Implicit Neural Representations for "
             "Improved Medical Image Super-Resolution, WACV 2025."
         )
+        # the module Sample Data is not there before
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 @parameterNodeWrapper
