@@ -72,7 +72,7 @@ class ZoomPanel:
         ui.zoomSaveButton.enabled = zoom.isOn and of > 0
         if zoom.error is not None:
             message, advice = zoom.error
-            self._tell(f"{message}. {advice}".strip())
+            self._tell(f"{message or _('the worker ended')}. {advice}".strip())
         elif zoom.saved is not None:
             done = _("Saved as {path}.") if "path" in zoom.saved else "{message}. {advice}"
             self._tell(done.format(**zoom.saved))

@@ -119,7 +119,7 @@ class ZoomSource:
         for event in self._worker.events():
             kind = event["event"]
             if kind == "ended" and not self.error:
-                self.error = (event["message"] or "the worker ended", "")
+                self.error = (event["message"], "")
             if event.get("token") != self._token:
                 continue
             if kind == "opened":
