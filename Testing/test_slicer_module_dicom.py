@@ -67,7 +67,7 @@ def test_a_volume_without_a_header_says_so(slicer, panel):
     small_volume(slicer)
     panel.enter()
     ui, p = panel.ui, panel._parameterNode
-    assert ui.thicknessSpinBox.text == "distance of the slices"
+    assert ui.thicknessSpinBox.text == "distance of the slices: 4 mm"
     p.sliceThickness, p.sliceProfile = 2.0, "none"
     assert not ui.thicknessSpinBox.enabled and panel.panel.choices.request().sliceThickness is None
 

@@ -144,8 +144,13 @@ class Options:
 
     def _showThickness(self) -> None:
         box, p = self.ui.thicknessSpinBox, self._choices.parameters
-        known = sliceThickness(p.inputVolume) if self._choices.inputs() else None
-        told = _("as the header says: {mm:.3g} mm").format(mm=known) if known else _("distance of the slices")
+        volume = next(iter(self._choices.inputs()), None)
+        known = sliceThickness(volume) if volume is not None else None
+        told = _("as the header says")
+        if known:
+            told = _("as the header says: {mm:.3g} mm").format(mm=known)
+        elif volume is not None:
+            told = _("distance of the slices: {mm:.3g} mm").format(mm=max(volume.GetSpacing()))
         if box.specialValueText != told:
             box.specialValueText = told
         # points have none

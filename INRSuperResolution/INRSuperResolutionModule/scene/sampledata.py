@@ -28,6 +28,6 @@ def registerSampleData() -> None:
         thumbnailFileName=str(RESOURCES / "Icons" / "SampleBrain.png"),
         uris=[(RESOURCES / "SampleData" / name).as_uri() for name in FILES],
         fileNames=list(FILES),
-        nodeNames=[_("Brain T1 (sagittal, 4 mm)"), _("Brain FLAIR (axial, 4 mm)")],
+        nodeNames=[_("Brain T1 sagittal"), _("Brain FLAIR axial")],
         checksums=[f"SHA256:{digest}" for digest in FILES.values()],
     )

@@ -134,7 +134,7 @@ class ZoomPanel:
         combo, volume = self.ui.zoomSourceCombo, self.ui.zoomSelector.currentNode()
         self._isRefreshing = True
         combo.clear()
-        combo.addItem(_("NExpR, with the weights that come with it"), SHIPPED_WEIGHTS)
+        combo.addItem(_("NExpR, shipped weights"), SHIPPED_WEIGHTS)
         combo.addItem(_("A file with weights, or with a function …"), FILE)
         if representationOf(volume) is not None:
             combo.addItem(_("The function that was saved with this result"), SAVED)
