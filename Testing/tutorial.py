@@ -71,7 +71,7 @@ def take(host, folder: Path) -> None:
     t1, flair = load_samples(host)
     widget = host.make_panel()
     window = open_window(host, widget)
-    ui, p = widget.ui, widget._parameterNode
+    ui = widget.ui
 
     def picture(name: str, dark: bool = False) -> None:
         shoot(host, window, folder / name, shades=(dark,))
