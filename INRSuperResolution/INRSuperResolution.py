@@ -26,9 +26,9 @@ from INRSuperResolutionModule.panel.panel import Panel
 from INRSuperResolutionModule.runs.process import WorkerProcess
 from INRSuperResolutionModule.runs.run import Run, RunQueue, State
 from INRSuperResolutionModule.runs.sequences import SequenceRuns
-from INRSuperResolutionModule.scene.dicom import filesOf
+from INRSuperResolutionModule.scene.dicom import filesOf, sourceInstanceUIDs
 from INRSuperResolutionModule.scene.inputs import InputProblem, Request
-from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith, sourceInstanceUIDs
+from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith
 from INRSuperResolutionModule.scene.sampledata import registerSampleData
 from INRSuperResolutionModule.scene.segmentations import isLabelMap
 from INRSuperResolutionModule.zoom.panel import ZoomPanel

@@ -85,6 +85,25 @@ def test_the_result_lies_in_the_study_and_keeps_what_export_needs(slicer, logic,
     assert tree.GetItemUID(item, "DICOM") == ""
 
 
+def test_a_volume_that_is_replaced_does_not_pass_for_its_old_images(slicer, logic, loaded):
+    node, _folder, tree, _study = loaded
+    other = small_volume(slicer, "Replaced")
+    other.SetAttribute("DICOM.instanceUIDs", "1.2.3 1.2.4")
+    item = tree.GetItemByDataNode(other)
+    tree.SetItemUID(item, "DICOM", "1.2")
+    tree.SetItemAttribute(item, "DICOM.Modality", "US")
+    (result,) = logic.process(node, "linear", outputID=other.GetID())
+    assert result is other and result.GetAttribute("DICOM.instanceUIDs") is None
+    assert tree.GetItemUID(item, "DICOM") == "" and tree.GetItemAttribute(item, "DICOM.Modality") == "CT"
+    # made from a result, it still says which images it goes back to
+    (again,) = logic.process(result, "linear", spacing=2.0)
+    assert again.GetAttribute("INRSuperResolution.SourceInstanceUIDs") == node.GetAttribute("DICOM.instanceUIDs")
+    # and of a volume without DICOM, nothing
+    (plain,) = logic.process(small_volume(slicer, "Plain"), "linear", outputID=other.GetID())
+    assert plain.GetAttribute("INRSuperResolution.SourceInstanceUIDs") is None
+    assert not [n for n in tree.GetItemAttributeNames(item) if n.startswith("DICOM.")]
+
+
 def test_a_derived_series_from_the_panel(host, slicer, panel, loaded, inrsr, tmp_path_factory, monkeypatch):
     node, folder, _tree, _study = loaded
     panel.enter()

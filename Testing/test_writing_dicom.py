@@ -12,7 +12,7 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from dicomfiles import DISTANCE, NORMAL, enhanced, position, save, slice_of, values, write_series
-from phantoms import leftovers
+from phantoms import leftovers, oblique
 from pydicom.uid import MRImageStorage
 
 from INRSuperResolutionLib import Grid, Volume, read, write
@@ -213,6 +213,26 @@ def test_a_result_becomes_a_series_of_its_sources(tmp_path):
     assert made.StudyInstanceUID == first.StudyInstanceUID and made.SeriesInstanceUID != first.SeriesInstanceUID
     assert "seco" in made.SeriesDescription and len(made.SourceImageSequence) == len(files)
     assert not leftovers(tmp_path)
+
+
+def test_a_result_of_a_tilted_gantry_is_put_on_right_angles(tmp_path):
+    """A ramp keeps its values in mm: cubic interpolation is exact for it, the edges aside."""
+    files = sorted(write_series(tmp_path / "in", values()).iterdir())
+    affine = oblique(spacing=(1, 1, 1), shear=0.3)
+    grid = Grid((16, 16, 16), affine)
+    ramp = Volume(grid.centres() @ [3.0, 5.0, -2.0], affine)
+    write(ramp, tmp_path / "tilted.nii.gz")
+    told = []
+    values_ = {"task": "derive", "inputs": [str(tmp_path / "tilted.nii.gz")], "outputs": [str(tmp_path / "new.dcm")],
+               "method": "seco", "dicom_files": [str(f) for f in files]}  # fmt: skip
+    run_job(Job(**values_), Progress(told.append))
+    assert any("not at right angles" in e.get("message", "") for e in told)
+    made = read(tmp_path / "new.dcm")
+    index = np.linalg.inv(affine) @ np.r_[made.grid.centres().reshape(-1, 3).T, [np.ones(made.data.size)]]
+    inside = ((index[:3] > 4) & (index[:3] < 11)).all(axis=0).reshape(made.shape)
+    assert inside.sum() > 100
+    wanted = made.grid.centres() @ [3.0, 5.0, -2.0]
+    np.testing.assert_allclose(made.data[inside], wanted[inside], atol=0.1)
 
 
 def test_derived_series_are_refused_in_one_sentence(tmp_path):

@@ -9,8 +9,9 @@ from slicer.i18n import tr as _
 
 from ..runs import messages
 from ..scene.compare import Comparison
+from ..scene.dicom import sourceInstanceUIDs
 from ..scene.inputs import InputProblem
-from ..scene.results import consistencyOf, representationOf, sourceInstanceUIDs, sourceOf
+from ..scene.results import consistencyOf, representationOf, sourceOf
 from .choices import Choices
 from .notice import Notice, sentence
 

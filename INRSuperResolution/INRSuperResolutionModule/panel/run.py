@@ -184,7 +184,7 @@ class RunSection:
 
     def _showEnd(self, run: Run) -> None:
         if run.state is State.DONE and run.request.dicomFolder:
-            self._status.show(run.message)
+            self._status.show("\n".join([run.message, *run.warnings[-1:]]), isWarning=bool(run.warnings))
         elif run.state is State.DONE:
             seconds = run.report["seconds"]["total"]
             text = _("Done in {time}: {names}").format(

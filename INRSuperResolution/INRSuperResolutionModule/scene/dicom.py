@@ -11,11 +11,51 @@ from .inputs import InputProblem, affineOf
 # as Slicer's DICOM module calls it, with the UIDs of all images of the volume
 INSTANCES = "DICOM.instanceUIDs"
 SLICE_THICKNESS = "0018,0050"
+# of a result: the images that it was made from; kept also where its input is deleted
+SOURCE_INSTANCES = "INRSuperResolution.SourceInstanceUIDs"
+# how names of DICOM attributes start in the subject hierarchy
+PREFIX = "DICOM."
 
 
 def instanceUIDs(node) -> list[str]:
     """The UIDs of the images that a volume was loaded from; none if it did not come from DICOM."""
     return (node.GetAttribute(INSTANCES) or "").split()
+
+
+def sourceInstanceUIDs(result) -> list[str]:
+    """The UIDs of the images that a result was made from; none if its input did not come from DICOM."""
+    return (result.GetAttribute(SOURCE_INSTANCES) or "").split()
+
+
+def tellDicom(source, node) -> None:
+    """Give a result what Slicer's DICOM export asks for: the attributes of its input, as those of another series.
+
+    A result that replaces a volume loses what told of that volume. A segmentation only says which images it belongs to.
+    """
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    before, after = hierarchy.GetItemByDataNode(source), hierarchy.GetItemByDataNode(node)
+    for name in hierarchy.GetItemUIDNames(after):
+        hierarchy.RemoveItemUID(after, name)
+    for name in hierarchy.GetItemAttributeNames(after):
+        if name.startswith(PREFIX):
+            hierarchy.RemoveItemAttribute(after, name)
+    for name in (INSTANCES, SOURCE_INSTANCES):
+        node.RemoveAttribute(name)
+    uids = instanceUIDs(source) or sourceInstanceUIDs(source)
+    if not uids:
+        return
+    told = {name: hierarchy.GetItemAttribute(before, name) for name in hierarchy.GetItemAttributeNames(before)}
+    told = {name: value for name, value in told.items() if name.startswith(PREFIX)}
+    if not node.IsA("vtkMRMLScalarVolumeNode"):
+        told = {}
+    else:
+        number, series = told.get(PREFIX + "SeriesNumber", ""), told.get(PREFIX + "SeriesDescription")
+        told[PREFIX + "SeriesNumber"] = str(int(number) + 1000) if number.isdecimal() else "1000"
+        told[PREFIX + "SeriesDescription"] = f"{series or source.GetName()}, super-resolution, research use"
+        node.SetAttribute(SOURCE_INSTANCES, " ".join(uids))
+    told[PREFIX + "ReferencedInstanceUIDs"] = " ".join(uids)
+    for name, value in told.items():
+        hierarchy.SetItemAttribute(after, name, value)
 
 
 def sliceThickness(node, affine: np.ndarray | None = None) -> float | None:

@@ -8,13 +8,11 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from .dicom import instanceUIDs
+from .dicom import tellDicom
 from .inputs import InputProblem, Request
 from .segmentations import SegmentLook, makeSegmentation
 
 ATTRIBUTE = "INRSuperResolution."
-# how names of DICOM attributes start in the subject hierarchy
-DICOM = "DICOM."
 REPRESENTATION_ROLE = "INRSuperResolutionRepresentation"
 INPUTS_ROLE = "INRSuperResolutionInputs"
 SOURCE_ROLE = "INRSuperResolutionSource"
@@ -119,32 +117,11 @@ def copyDisplay(source, node):
 
 
 def placeBeside(source, node) -> None:
-    """In the subject hierarchy, in the folder or study of the input, with what Slicer's DICOM export asks for.
-
-    Not with the UIDs of the input: a result is another series, which refers to those images.
-    """
+    """In the subject hierarchy, in the folder or study of the input, as another series of that study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    before, after = hierarchy.GetItemByDataNode(source), hierarchy.GetItemByDataNode(node)
-    hierarchy.SetItemParent(after, hierarchy.GetItemParent(before))
-    for name in hierarchy.GetItemAttributeNames(before):
-        if name.startswith(DICOM):
-            hierarchy.SetItemAttribute(after, name, hierarchy.GetItemAttribute(before, name))
-    uids = instanceUIDs(source)
-    if uids:
-        hierarchy.SetItemAttribute(after, DICOM + "ReferencedInstanceUIDs", " ".join(uids))
-        told = hierarchy.GetItemAttribute(before, DICOM + "SeriesDescription") or source.GetName()
-        hierarchy.SetItemAttribute(after, DICOM + "SeriesDescription", f"{told}, super-resolution, research use")
-        number = hierarchy.GetItemAttribute(before, DICOM + "SeriesNumber")
-        hierarchy.SetItemAttribute(
-            after, DICOM + "SeriesNumber", str(int(number) + 1000) if number.isdecimal() else "1000"
-        )
-        # kept also where the input is deleted: the images that a derived series is made from
-        node.SetAttribute(ATTRIBUTE + "SourceInstanceUIDs", " ".join(uids))
-
-
-def sourceInstanceUIDs(node) -> list[str]:
-    """The DICOM images that a result was made from; none if its input did not come from DICOM."""
-    return (node.GetAttribute(ATTRIBUTE + "SourceInstanceUIDs") or "").split()
+    parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(source))
+    hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+    tellDicom(source, node)
 
 
 def tellProvenance(node, request: Request, report: dict, consistency: float | None) -> None:
