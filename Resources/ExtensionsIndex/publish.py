@@ -21,7 +21,7 @@ BRANCH = "main"
 
 ROOT = Path(__file__).resolve().parents[2]
 ICON = "INRSuperResolution/Resources/Icons/INRSuperResolution.png"
-SCREENSHOTS = ("Resources/Screenshots/finished-light.png", "Resources/Screenshots/clinical-coronal.png")
+SCREENSHOTS = ("Documentation/pictures/tutorial-4-compared-light.png", "Resources/Screenshots/clinical-coronal.png")
 HOME = f"https://github.com/{OWNER}/{REPOSITORY}"
 RAW = f"https://raw.githubusercontent.com/{OWNER}/{REPOSITORY}/{BRANCH}"
 CMAKE = {

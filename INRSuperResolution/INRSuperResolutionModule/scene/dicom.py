@@ -1,5 +1,6 @@
 """What Slicer's DICOM database tells of a volume that was loaded from it."""
 
+import functools
 import math
 
 import numpy as np
@@ -44,11 +45,10 @@ def tellDicom(source, node) -> None:
     uids = instanceUIDs(source) or sourceInstanceUIDs(source)
     if not uids:
         return
-    told = {name: hierarchy.GetItemAttribute(before, name) for name in hierarchy.GetItemAttributeNames(before)}
-    told = {name: value for name, value in told.items() if name.startswith(PREFIX)}
-    if not node.IsA("vtkMRMLScalarVolumeNode"):
-        told = {}
-    else:
+    told = {}
+    if not node.IsA("vtkMRMLSegmentationNode"):
+        names = [name for name in hierarchy.GetItemAttributeNames(before) if name.startswith(PREFIX)]
+        told = {name: hierarchy.GetItemAttribute(before, name) for name in names}
         number, series = told.get(PREFIX + "SeriesNumber", ""), told.get(PREFIX + "SeriesDescription")
         told[PREFIX + "SeriesNumber"] = str(int(number) + 1000) if number.isdecimal() else "1000"
         told[PREFIX + "SeriesDescription"] = f"{series or source.GetName()}, super-resolution, research use"
@@ -67,12 +67,21 @@ def sliceThickness(node, affine: np.ndarray | None = None) -> float | None:
     if not uids or database is None:
         return None
     try:
-        told = float(database.instanceValue(uids[len(uids) // 2], SLICE_THICKNESS))
+        told = _number(database, uids[len(uids) // 2], SLICE_THICKNESS)
     except ValueError:
         return None
     if affine is not None:
         told *= float(np.linalg.norm(affine[:3, 2]) / np.linalg.norm(affineOf(node)[:3, 2]))
     return told if 0 < told < math.inf else None
+
+
+@functools.lru_cache(maxsize=64)
+def _number(database, uid: str, tag: str) -> float:
+    """A number of a header; kept, because the panel asks at every change, and the database may have to read the file.
+
+    ValueError, which is not kept, where there is none.
+    """
+    return float(database.instanceValue(uid, tag))
 
 
 def filesOf(uids: list[str], name: str) -> list[str]:
