@@ -99,7 +99,9 @@ class Choices:
         p = self.parameters
         inputs = self.inputs()
         if not inputs:
-            return _("Load a volume and choose it under Inputs.")
+            return _(
+                "Load a volume and choose it under Inputs. To try it: Brain MR with thick slices, in the module Sample Data."
+            )
         method = METHODS[self.methodName()]
         if len(inputs) < method.min_inputs:
             return _("{title} needs at least {n} scans of the patient: tick further contrasts, or choose another method.")\
