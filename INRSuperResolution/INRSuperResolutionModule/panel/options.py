@@ -107,7 +107,8 @@ class Options:
         hint = _("If there are further contrasts of the same patient, tick them: they restore each other.")
         ui.whenLabel.text = f"{method.when} {hint}" if canAdd else method.when
         hasSettings = bool(dataclassFields(method))
-        ui.qualityCombo.visible = ui.qualityComboLabel.visible = ui.settingsWidget.visible = hasSettings
+        for widget in (ui.qualityCombo, ui.qualityComboLabel, ui.settingsLabel, ui.settingsWidget):
+            widget.visible = hasSettings
         for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
             widget.visible = takesMore(method)
 
