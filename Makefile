@@ -7,13 +7,15 @@ TORCH ?= torch==2.13.0
 # two tests at a time, each with a thread of its own; a worker that has nothing left takes from the other one
 TEST_OPTIONS ?= --numprocesses 2 --dist worksteal -m "not alone"
 
-.PHONY: help demo test lint panel screenshots clean
+.PHONY: help demo test lint panel screenshots tutorial package clean
 
 help:
 	@echo "make demo   two thick-slice scans -> isotropic volumes, a figure and a table (no Slicer needed)"
 	@echo "make test   the tests"
 	@echo "make panel  the panel of the Slicer module in a window, without Slicer"
 	@echo "make screenshots   the README's pictures of the panel"
+	@echo "make tutorial      does the tutorial with the sample data, and takes its pictures"
+	@echo "make package       packs the extension with a stand-in of Slicer's build system"
 	@echo "make lint   ruff and mypy"
 
 $(BIN)/inrsr: pyproject.toml
@@ -39,6 +41,14 @@ panel: $(BIN)/inrsr
 
 screenshots: $(BIN)/inrsr
 	$(BIN)/python Testing/panel.py --screenshots Resources/Screenshots
+
+tutorial: $(BIN)/inrsr
+	$(BIN)/python Testing/tutorial.py Documentation/pictures
+
+package:
+	cmake -S . -B build -DSlicer_DIR="$(CURDIR)/Testing/SlicerMacros"
+	cmake --build build
+	cd build && cpack
 
 clean:
 	rm -rf $(VENV) build *.egg-info demo

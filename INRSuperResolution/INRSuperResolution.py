@@ -27,8 +27,10 @@ from INRSuperResolutionModule.runs import dependencies
 from INRSuperResolutionModule.runs.process import WorkerProcess
 from INRSuperResolutionModule.runs.run import Run, RunQueue, State
 from INRSuperResolutionModule.runs.sequences import SequenceRuns
+from INRSuperResolutionModule.scene.dicom import filesOf, sourceInstanceUIDs
 from INRSuperResolutionModule.scene.inputs import InputProblem, Request
 from INRSuperResolutionModule.scene.results import inputIDsOf, representationOf, segmentationWith
+from INRSuperResolutionModule.scene.sampledata import registerSampleData
 from INRSuperResolutionModule.scene.segmentations import isLabelMap
 from INRSuperResolutionModule.study.section import StudySection
 from INRSuperResolutionModule.zoom.panel import ZoomPanel
@@ -41,14 +43,16 @@ class INRSuperResolution(ScriptedLoadableModule):
 
     def __init__(self, parent):
         super().__init__(parent)
-        parent.title = _("INR Super-Resolution")
+        parent.title = _("Thick-Slice Super-Resolution")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Filtering")]
         parent.dependencies = []
         parent.contributors = ["INRSuperResolution contributors"]
         parent.helpText = _(
-            "Restores thick-slice scans on a fine grid: learns a continuous function of the patient from the scans "
-            "themselves, and samples it as finely as you like. For research use only."
-            "<p>Choose a volume, tick further contrasts of the same patient if there are any, and press Run."
+            "Sharpens MR and CT scans with thick slices: makes thin, isotropic slices of them, which can be reformatted in "
+            "any plane (super-resolution). It learns from the scan itself, from further contrasts of the patient (T1, T2, "
+            "FLAIR …), or uses small networks trained ahead. Nothing is sent anywhere. For research use only."
+            "<p>Choose a volume, tick further contrasts of the same patient if there are any, and press Run. "
+            "To try it: module Sample Data, Brain MR with thick slices."
         )
         parent.acknowledgementText = _(
             "Multi-contrast INR: J. McGinnis et al., Single-subject Multi-contrast MRI Super-resolution via Implicit "
@@ -56,6 +60,8 @@ class INRSuperResolution(ScriptedLoadableModule):
             "<br>SeCo-INR: M. Ekanayake et al., SeCo-INR: Semantically Conditioned Implicit Neural Representations for "
             "Improved Medical Image Super-Resolution, WACV 2025."
         )
+        # the module Sample Data is not there before
+        slicer.app.connect("startupCompleted()", registerSampleData)
 
 
 @parameterNodeWrapper
@@ -82,6 +88,8 @@ class INRSuperResolutionParameterNode:
     """yes, no, or auto: when a segmentation is given."""
     device: str = "auto"
     sliceProfile: str = "auto"
+    sliceThickness: Annotated[float, WithinRange(0.0, 100.0)] = 0.0
+    """In mm; 0 for what the header tells."""
     register: bool = False
     wholeSequence: bool = False
     """All time points, if the volume is one of a sequence."""
@@ -231,6 +239,29 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
             segmentationID=segmentation.GetID() if segmentation is not None else None,
             segmentationOutput=segmentation is not None,
             **grid,
+        )
+        return self.start(request, onFinished)
+
+    def writeDicom(self, result, folder: str, onFinished=None) -> Run:
+        """Write a result as a derived DICOM series of its patient and study, as the command line does.
+
+        Parameters
+        ----------
+        result
+            A volume that this module has made from a volume of Slicer's DICOM database.
+        folder
+            A new folder whose name ends in ``.dcm``; one with a series that was written here is replaced.
+
+        Raises
+        ------
+        InputProblem
+            If the result was not made from DICOM, or the files are not in the database any more.
+        """
+        request = Request(
+            inputIDs=[result.GetID()],
+            method=result.GetAttribute("INRSuperResolution.Method"),
+            dicomFolder=folder,
+            dicomFiles=filesOf(sourceInstanceUIDs(result), result.GetName()),
         )
         return self.start(request, onFinished)
 

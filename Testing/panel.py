@@ -30,7 +30,7 @@ def open_window(host, widget):
     from PySide6 import QtWidgets
 
     window = QtWidgets.QSplitter()
-    window.setWindowTitle("INR Super-Resolution in SlicerHost (not Slicer: a stand-in for trying the panel)")
+    window.setWindowTitle("Thick-Slice Super-Resolution in SlicerHost (not Slicer: a stand-in for trying the panel)")
     scroll = QtWidgets.QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setFrameShape(QtWidgets.QFrame.NoFrame)
@@ -88,8 +88,8 @@ def window_to_the_brain(volume) -> None:
     display.SetWindowLevelMinMax(float(low), float(high + 0.1 * (high - low)))
 
 
-def look_at(host, volume, orientations: tuple[str, str]) -> None:
-    """Both views on the middle of a volume, so near that the brain fills them."""
+def look_at(host, volume, orientations: tuple[str, str], width: float = WIDTH_MM) -> None:
+    """Both views on the middle of a volume, `width` mm across: so near that the brain fills them."""
     import slicer
 
     bounds = np.zeros(6)
@@ -99,7 +99,7 @@ def look_at(host, volume, orientations: tuple[str, str]) -> None:
         node = host.layout_manager.sliceWidget(name).mrmlSliceNode()
         columns, rows, _ = node.GetDimensions()
         node.SetOrientation(orientation)
-        node.SetFieldOfView(WIDTH_MM, WIDTH_MM * rows / columns, 1)
+        node.SetFieldOfView(width, width * rows / columns, 1)
         node.JumpSliceByCentering(*centre)
     slicer.app.processEvents()
 
@@ -117,13 +117,20 @@ def is_settled(host, window) -> bool:
     return places() == before
 
 
-def shoot(host, window, path: Path) -> None:
-    """The window as it is now, in light and dark."""
+def scroll_to(host, window, widget) -> None:
+    """Move the panel so that a section is seen whole, if it fits."""
+    area = window.widget(0)
+    host.process_events(0.05)
+    area.ensureWidgetVisible(widget, 0, 0)
+
+
+def shoot(host, window, path: Path, shades: tuple[bool, ...] = (False, True)) -> None:
+    """The window as it is now, in light and dark (`shades`: whether dark)."""
     from PIL import Image
     from PySide6 import QtCore, QtGui
     from scenes import wait
 
-    for dark in (False, True):
+    for dark in shades:
         set_dark(host.qt_application, dark)
         wait(host, lambda: is_settled(host, window))
         host.layout_manager.draw()
@@ -211,4 +218,5 @@ def main() -> None:
     host.qt_application.exec()
 
 
-main()
+if __name__ == "__main__":
+    main()

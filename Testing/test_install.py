@@ -1,47 +1,18 @@
-"""What CMake installs, with stubs of Slicer's macros: every file lands where the module finds it."""
+"""What CMake installs and packs, with a stand-in of Slicer's macros: every file lands where the module finds it."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODULES = "lib/Slicer-5.12/qt-scripted-modules"
-# what Slicer's macro does with SCRIPTS and RESOURCES: kept below the folder of the call, or below a folder of its name
-# with WITH_SUBDIR; paths that leave the folder are not installed
-STUBS = r"""
-set(Slicer_USE_FILE ${CMAKE_CURRENT_LIST_DIR}/empty.cmake)
-set(Slicer_EXTENSION_GENERATE_CONFIG ${CMAKE_CURRENT_LIST_DIR}/empty.cmake)
-set(Slicer_EXTENSION_CPACK ${CMAKE_CURRENT_LIST_DIR}/empty.cmake)
-set(BUILD_TESTING ON)
-enable_testing()
-function(slicerMacroBuildScriptedModule)
-  cmake_parse_arguments(MY "WITH_GENERIC_TESTS;WITH_SUBDIR" "NAME" "SCRIPTS;RESOURCES" ${ARGN})
-  if(MY_UNPARSED_ARGUMENTS)
-    message(FATAL_ERROR "unknown keywords: ${MY_UNPARSED_ARGUMENTS}")
-  endif()
-  set(below "")
-  if(MY_WITH_SUBDIR)
-    get_filename_component(below ${CMAKE_CURRENT_SOURCE_DIR} NAME)
-  endif()
-  foreach(file ${MY_SCRIPTS} ${MY_RESOURCES})
-    if(IS_ABSOLUTE ${file} OR file MATCHES "\\.\\.")
-      message(FATAL_ERROR "${file} would not be installed")
-    endif()
-    get_filename_component(folder ${file} DIRECTORY)
-    install(FILES ${file} DESTINATION "lib/Slicer-5.12/qt-scripted-modules/${below}/${folder}")
-  endforeach()
-endfunction()
-function(slicer_add_python_unittest)
-  cmake_parse_arguments(MY "" "SCRIPT" "" ${ARGN})
-  get_filename_component(name ${MY_SCRIPT} NAME_WE)
-  add_test(NAME py_${name} COMMAND ${CMAKE_COMMAND} -E echo)
-endfunction()
-"""
+STAND_IN = REPOSITORY / "Testing" / "SlicerMacros"
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +21,17 @@ def tree(tmp_path_factory) -> Path:
     if shutil.which("cmake") is None:
         pytest.skip("CMake is not installed")
     folder = tmp_path_factory.mktemp("cmake")
-    stubs = folder / "stubs"
-    stubs.mkdir()
-    (stubs / "SlicerConfig.cmake").write_text(STUBS)
-    (stubs / "empty.cmake").write_text("")
     build = folder / "build"
     for command in (
-        ["cmake", "-S", REPOSITORY, "-B", build, f"-DSlicer_DIR={stubs}", f"-DCMAKE_INSTALL_PREFIX={folder / 'tree'}"],
+        [
+            "cmake",
+            "-S",
+            REPOSITORY,
+            "-B",
+            build,
+            f"-DSlicer_DIR={STAND_IN}",
+            f"-DCMAKE_INSTALL_PREFIX={folder / 'tree'}",
+        ],
         ["cmake", "--build", build],
         ["cmake", "--install", build],
     ):
@@ -70,13 +45,43 @@ def tree(tmp_path_factory) -> Path:
     [("INRSuperResolutionLib", "INRSuperResolutionLib"), ("INRSuperResolution", ".")],
 )
 def test_every_file_is_installed(tree, source, target):
-    endings = (".py", ".ui", ".png", ".txt", ".safetensors", ".json", ".md")
+    endings = (".py", ".ui", ".png", ".txt", ".safetensors", ".json", ".md", ".nrrd")
     files = [p.relative_to(REPOSITORY / source) for p in (REPOSITORY / source).rglob("*") if p.suffix in endings]
     wanted = {str(f) for f in files if f.name != "CMakeLists.txt" and "__pycache__" not in f.parts}
     installed = {str(p.relative_to(tree / target)) for p in (tree / target).rglob("*") if p.is_file()}
     if target == ".":
         installed = {p for p in installed if not p.startswith("INRSuperResolutionLib/")}
     assert installed == wanted, "name the files in CMakeLists.txt"
+
+
+def test_the_package_holds_all_that_is_installed(tree):
+    build = tree.parents[3] / "build"
+    done = subprocess.run(["cpack"], cwd=build, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (package,) = build.glob("standin-*.tar.gz")
+    with tarfile.open(package) as archive:
+        packed = {name.partition(f"{MODULES}/")[2] for name in archive.getnames() if MODULES in name}
+    installed = {str(p.relative_to(tree)) for p in tree.rglob("*") if p.is_file()}
+    assert installed <= packed and "INRSuperResolution.py" in installed
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("NAME A SCRIPTS gone.py", "nonexistent file or directory 'gone.py'"),
+        ("NAME A SCRIPTS ../CMakeLists.txt", "would not be installed"),
+        ("NAME A ICONS SCRIPTS CMakeLists.txt", "Unknown keywords"),
+        ("SCRIPTS CMakeLists.txt", "NAME is mandatory"),
+    ],
+)
+def test_the_stand_in_refuses_what_slicer_does(tmp_path, call, told):
+    if shutil.which("cmake") is None:
+        pytest.skip("CMake is not installed")
+    lines = ["cmake_minimum_required(VERSION 3.16)", "project(A NONE)", "find_package(Slicer REQUIRED)"]
+    (tmp_path / "CMakeLists.txt").write_text("\n".join([*lines, f"slicerMacroBuildScriptedModule({call})"]))
+    command = ["cmake", "-S", str(tmp_path), "-B", str(tmp_path / "build"), f"-DSlicer_DIR={STAND_IN}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0 and told in " ".join(done.stderr.split())
 
 
 def test_installed_module_finds_the_library_and_its_worker(tree):

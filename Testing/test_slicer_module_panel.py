@@ -51,10 +51,11 @@ def test_bound_boxes_keep_their_limits(slicer, panel):
     ui = panel.ui
     limits = {
         name: (getattr(ui, name).minimum, getattr(ui, name).maximum)
-        for name in ("spacingSpinBox", "factorSpinBox", "seedSpinBox", "limitSpinBox")
+        for name in ("spacingSpinBox", "factorSpinBox", "seedSpinBox", "limitSpinBox", "thicknessSpinBox")
     }
     assert limits == {
-        "spacingSpinBox": (0.1, 20.0), "factorSpinBox": (1.0, 16.0), "seedSpinBox": (0, 999999), "limitSpinBox": (0.0, 600.0)
+        "spacingSpinBox": (0.1, 20.0), "factorSpinBox": (1.0, 16.0), "seedSpinBox": (0, 999999), "limitSpinBox": (0.0, 600.0),
+        "thicknessSpinBox": (0.0, 100.0),
     }  # fmt: skip
     assert ui.limitSpinBox.text == "none"
 

@@ -66,7 +66,7 @@ def test_saved_scene_keeps_every_choice(slicer, panel, tmp_path):
         "inputVolume": t1, "furtherContrasts": [flair], "segmentation": segmentation, "region": roi, "likeVolume": other,
         "outputVolume": other, "result": made, "method": "seco", "preset": "paper", "settings": '{"width": 64}',
         "outputMode": "like", "spacing": 0.7, "factor": 3.5, "segmentationOutput": "no", "device": "cpu",
-        "sliceProfile": "boxcar", "register": True, "wholeSequence": True, "seed": 42, "limitMinutes": 2.5,
+        "sliceProfile": "boxcar", "sliceThickness": 2.5, "register": True, "wholeSequence": True, "seed": 42, "limitMinutes": 2.5,
     }  # fmt: skip
     fresh = type(panel._parameterNode)(slicer.vtkMRMLScriptedModuleNode())
     fields = {name for name in vars(type(fresh)) if isinstance(getattr(type(fresh), name), property)}

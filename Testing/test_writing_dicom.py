@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import pydicom
 import pytest
 import SimpleITK as sitk
 from dicomfiles import DISTANCE, NORMAL, enhanced, position, save, slice_of, values, write_series
-from phantoms import leftovers
+from phantoms import leftovers, oblique
 from pydicom.uid import MRImageStorage
 
-from INRSuperResolutionLib import Grid, Volume, read
+from INRSuperResolutionLib import Grid, Volume, read, write
+from INRSuperResolutionLib.errors import InputError
+from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.jobs.run import run_job
+from INRSuperResolutionLib.progress import Progress
 
 HEIGHTS = [n * DISTANCE for n in range(5)]
 MM = 1e-4
@@ -186,3 +191,72 @@ def test_what_cannot_be_a_derived_series_is_refused(tmp_path, inrsr):
         done = inrsr(*arguments, cwd=tmp_path)
         assert done.returncode == 2 and message in done.stderr, done.stderr
     assert len(contents(tmp_path / "in.dcm")) == 5 and not (tmp_path / "b.dcm").exists()
+
+
+# ---- from a result that is there already ---------------------------------------------------------
+
+
+def derived(tmp_path, files: list[Path], **changes) -> dict:
+    """Run the job that the panel gives to its worker."""
+    write(Volume(np.ones((4, 3, 2)), np.eye(4)), tmp_path / "result.nrrd")
+    values = {"task": "derive", "inputs": [str(tmp_path / "result.nrrd")], "outputs": [str(tmp_path / "new.dcm")],
+              "method": "seco", "dicom_files": [str(f) for f in files]} | changes  # fmt: skip
+    return run_job(Job(**values), Progress(lambda _event: None))
+
+
+def test_a_result_becomes_a_series_of_its_sources(tmp_path):
+    folder = write_series(tmp_path / "in", values())
+    files = sorted(folder.iterdir())
+    report = derived(tmp_path, files)
+    made, first = pydicom.dcmread(tmp_path / "new.dcm" / "1.dcm"), pydicom.dcmread(files[0])
+    assert report["outputs"][0]["images"] == 2 == len(list((tmp_path / "new.dcm").iterdir()))
+    assert made.StudyInstanceUID == first.StudyInstanceUID and made.SeriesInstanceUID != first.SeriesInstanceUID
+    assert "seco" in made.SeriesDescription and len(made.SourceImageSequence) == len(files)
+    assert not leftovers(tmp_path)
+
+
+def test_a_result_of_a_tilted_gantry_is_put_on_right_angles(tmp_path):
+    """A ramp keeps its values in mm: cubic interpolation is exact for it, the edges aside."""
+    files = sorted(write_series(tmp_path / "in", values()).iterdir())
+    affine = oblique(spacing=(1, 1, 1), shear=0.3)
+    grid = Grid((16, 16, 16), affine)
+    ramp = Volume(grid.centres() @ [3.0, 5.0, -2.0], affine)
+    write(ramp, tmp_path / "tilted.nii.gz")
+    told = []
+    values_ = {"task": "derive", "inputs": [str(tmp_path / "tilted.nii.gz")], "outputs": [str(tmp_path / "new.dcm")],
+               "method": "seco", "dicom_files": [str(f) for f in files]}  # fmt: skip
+    run_job(Job(**values_), Progress(told.append))
+    assert any("not at right angles" in e.get("message", "") for e in told)
+    made = read(tmp_path / "new.dcm")
+    index = np.linalg.inv(affine) @ np.r_[made.grid.centres().reshape(-1, 3).T, [np.ones(made.data.size)]]
+    inside = ((index[:3] > 4) & (index[:3] < 11)).all(axis=0).reshape(made.shape)
+    assert inside.sum() > 100
+    wanted = made.grid.centres() @ [3.0, 5.0, -2.0]
+    np.testing.assert_allclose(made.data[inside], wanted[inside], atol=0.1)
+
+
+def test_derived_series_are_refused_in_one_sentence(tmp_path):
+    files = sorted(write_series(tmp_path / "in", values()).iterdir())
+    other = slice_of(values(1)[0], 3.0, SeriesInstanceUID="1.2.3.4")
+    other.save_as(tmp_path / "other.dcm", enforce_file_format=True)
+    for changes, told in (
+        ({"dicom_files": None}, "needs one input, one output and dicom_files"),
+        ({"outputs": [str(tmp_path / "new.nii")]}, "is no name for a DICOM series"),
+        ({"dicom_files": [str(tmp_path / "gone.dcm")]}, "gone.dcm"),
+        ({"dicom_files": [str(files[0]), str(tmp_path / "other.dcm")]}, "of 2 series"),
+        ({"dicom_files": [str(tmp_path / "result.nrrd")]}, "is no DICOM"),
+        ({"outputs": [str(tmp_path / "in")], "dicom_files": [str(f) for f in files]}, "in"),
+    ):
+        with pytest.raises(InputError, match=re.escape(told)):
+            derived(tmp_path, files, **changes)
+    assert not (tmp_path / "new.dcm").exists() and len(list((tmp_path / "in").iterdir())) == len(files)
+
+
+@pytest.mark.parametrize(
+    ("told", "thickness"), [("3.5", 3.5), ("0", None), ("-2", None), ("nan", None), ("thick", None)]
+)
+def test_the_panels_files_keep_the_thickness_of_the_header(tmp_path, told, thickness):
+    image = sitk.Image(4, 3, 2, sitk.sitkInt16)
+    image.SetMetaData("inrsr_slice_thickness", told)
+    sitk.WriteImage(image, str(tmp_path / "a.nrrd"))
+    assert read(tmp_path / "a.nrrd").slice_thickness == thickness

@@ -162,6 +162,15 @@ def find_series(path: Path) -> Series:
     raise InputError(f"{path} has 0 DICOM series: {_contents(path, others)}", "Give the folder that holds the slices")
 
 
+def series_of(files: list[Path]) -> Series:
+    """These image files, as a series; raises InputError if one is no image, or they are of several series."""
+    headers = [h for h in (_image_header(file, required=True) for file in files) if h is not None]
+    count = len({text(h, "SeriesInstanceUID") for h in headers})
+    if count != 1:
+        raise InputError(f"{files[0]} and the other files are of {count} series", "Give the files of one series")
+    return Series(files[0].parent.name, files, headers)
+
+
 def _title(header: Dataset) -> str:
     return text(header, "SeriesDescription") or f"series {text(header, 'SeriesNumber') or 'without a name'}"
 

@@ -16,7 +16,7 @@ from pydicom.valuerep import format_number_as_ds
 
 from .. import __version__
 from ..errors import InputError
-from .dicom import Series, find_series
+from .dicom import Series, find_series, series_of
 from .dicom_header import text
 from .grid import check_orthogonal
 from .stack import RAS_FROM_LPS
@@ -54,7 +54,7 @@ KEPT = (
 )  # fmt: skip
 
 
-def write_derived(volume: Volume, folder: Path, source: str | Path, method: str, whole: bool) -> None:
+def write_derived(volume: Volume, folder: Path, source: str | Path | list[Path], method: str, whole: bool) -> None:
     """Write the slices of axis k as single-frame files into a new folder.
 
     Parameters
@@ -62,7 +62,7 @@ def write_derived(volume: Volume, folder: Path, source: str | Path, method: str,
     volume
         With axes at right angles.
     source
-        The DICOM folder or file that it is made from.
+        The DICOM folder or file that it is made from, or the files of that series.
     method
         What made it; a few words.
     whole
@@ -76,7 +76,7 @@ def write_derived(volume: Volume, folder: Path, source: str | Path, method: str,
         If a file cannot be written.
     """
     check_orthogonal(volume.affine, volume.name)
-    series = find_series(Path(source))
+    series = series_of(source) if isinstance(source, list) else find_series(Path(source))
     common = _common(series, method, volume)
     stored, slope, intercept = _stored(volume.data, whole)
     common.PixelRepresentation = int(stored.dtype.kind == "i")

@@ -205,7 +205,7 @@ def check_dicom_output(path: str | Path, source: str | Path) -> None:
         raise InputError(f"{path} exists, and is no series that was written here", "Choose another output")
 
 
-def write_dicom(volume: Volume, folder: str | Path, source: str | Path, method: str) -> None:
+def write_dicom(volume: Volume, folder: str | Path, source: str | Path | list[Path], method: str) -> None:
     """Write a derived DICOM series as a new folder; see :func:`dicom_write.write_derived`."""
     from . import dicom_write
 

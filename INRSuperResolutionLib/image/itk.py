@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import SimpleITK as sitk
 
 from ..errors import InputError
 from .grid import Grid
-from .itk_header import check_header
+from .itk_header import THICKNESS_KEY, check_header
 from .stack import RAS_FROM_LPS
 from .volume import Volume, three_axes, whole_numbers
 
@@ -20,7 +21,10 @@ WRITABLE = (".nrrd", ".mha")
 def read_itk(path: Path) -> Volume:
     """Read one file; raises InputError, or what SimpleITK raises for a damaged one."""
     header = check_header(path)
-    volume = from_sitk(sitk.ReadImage(str(path)), path.name)
+    image = sitk.ReadImage(str(path))
+    volume = from_sitk(image, path.name)
+    if image.HasMetaDataKey(THICKNESS_KEY):
+        volume = volume.replace(slice_thickness=_millimetres(image.GetMetaData(THICKNESS_KEY)), exact=volume.exact)
     told = list(header.warnings)
     if header.factor != 1:
         told.append(f"{path.name} tells lengths in units of {header.factor:g} mm: they are turned to mm")
@@ -35,6 +39,14 @@ def grid_of_itk(path: Path) -> Grid:
     reader.ReadImageInformation()
     i, j, k = (*reader.GetSize(), 1, 1)[:3]
     return Grid((i, j, k), _in_mm(_affine(reader), factor))
+
+
+def _millimetres(told: str) -> float | None:
+    try:
+        value = float(told)
+    except ValueError:
+        return None
+    return value if 0 < value < math.inf else None
 
 
 def _in_mm(affine: np.ndarray, factor: float) -> np.ndarray:

@@ -19,6 +19,9 @@ MM_OF_UNIT = {
     **dict.fromkeys(("cm", "centimeter", "centimeters"), 10.0),
     **dict.fromkeys(("m", "meter", "meters"), 1e3),
 }
+# a key of NRRD files that the panel writes for its worker: mm, of the slices along k; ITK does not give away what
+# NRRD's own field "thicknesses" holds
+THICKNESS_KEY = "inrsr_slice_thickness"
 LONGEST_HEADER = 1 << 16
 MOST_AXES = 6
 BLOCK = 1 << 20

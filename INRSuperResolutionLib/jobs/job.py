@@ -17,6 +17,7 @@ from ..methods.base import LARGEST_SEED
 from .paths import check_nothing_overwritten, check_path
 
 SCHEMA = "inrsr-job/1"
+TASKS = ("upscale", "sample", "derive")
 RUN_ID = r"[A-Za-z0-9_-]{0,64}"
 SMALLEST, LARGEST = 1e-4, 1e4
 PROFILES = ("none", "boxcar", "gaussian")
@@ -25,20 +26,21 @@ PROFILE_CHOICES = ("auto", *PROFILES, "estimate")
 
 @dataclass(frozen=True)
 class Job:
-    """One run: restore volumes (`upscale`) or sample a saved representation again (`sample`).
+    """One run: restore volumes (`upscale`), sample a saved representation again (`sample`) or write a result that is
+    there as a DICOM series (`derive`).
 
     All paths are strings. At most one of `like`, `spacing` and `scale` is set; with none of them the
     result is isotropic at the finest spacing of the inputs.
     """
 
     task: str
-    """``upscale`` or ``sample``."""
+    """``upscale``, ``sample`` or ``derive``."""
     inputs: list[str]
-    """Volumes; for ``sample``, one ``.inr`` file."""
+    """Volumes; for ``sample``, one ``.inr`` file; for ``derive``, one result."""
     outputs: list[str]
     """One file for each contrast; may be empty when only the representation is wanted."""
     method: str = ""
-    """A name in :data:`methods.METHODS` (``upscale`` only)."""
+    """A name in :data:`methods.METHODS`; what made the result, for ``derive``; empty for ``sample``."""
     preset: str = ""
     """A preset of the method; empty for its first one."""
     settings: dict[str, Any] = field(default_factory=dict)
@@ -83,14 +85,20 @@ class Job:
     """Where to save the report (``.json``)."""
     preview_folder: str | None = None
     """An existing folder for previews; None for none."""
+    dicom_files: list[str] | None = None
+    """The images of the DICOM series that the result was made from (``derive`` only)."""
     run_id: str = ""
     """Names the run's temporary folders, so that who started the worker can clear them if it is killed."""
 
     def __post_init__(self) -> None:
-        if self.task not in ("upscale", "sample"):
-            raise InputError(f"job: task {self.task!r} is not known", "Use upscale or sample")
+        if self.task not in TASKS:
+            raise InputError(f"job: task {self.task!r} is not known", f"Use {', '.join(TASKS)}")
         if not self.inputs:
             raise InputError("job: there is no input", "Name at least one file")
+        if self.task == "derive" and not (len(self.inputs) == len(self.outputs) == 1 and self.dicom_files):
+            raise InputError(
+                "job: a derived series needs one input, one output and dicom_files", "Correct the job file"
+            )
         if self.task == "upscale" and self.outputs and len(self.outputs) != len(self.inputs):
             raise InputError(
                 f"{len(self.outputs)} outputs for {len(self.inputs)} inputs", "Name one output for each input"
@@ -166,7 +174,8 @@ class Job:
         """All files and folders that the run will read; weights only where they are given as a file."""
         weights = self.settings.get("weights")
         files = [weights] if isinstance(weights, str) and weights.endswith(".safetensors") else []
-        return [*self.inputs, *self.label_files(), *(p for p in (self.mask, self.like) if p), *files]
+        others = [*(p for p in (self.mask, self.like) if p), *(self.dicom_files or [])]
+        return [*self.inputs, *self.label_files(), *others, *files]
 
     def label_files(self) -> list[str]:
         """The files of the segmentation; none for ``auto``."""

@@ -23,6 +23,7 @@ from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
 from .checks import check_finite, check_job, check_memory
+from .derive import run_derive
 from .estimate import SECONDS_PER_WRITTEN_VOXEL, Estimate, estimate
 from .grids import output_grids
 from .job import Job, is_dicom_output
@@ -49,6 +50,8 @@ class Found:
 
 def run_job(job: Job, progress: Progress) -> dict[str, Any]:
     """Do what a job says, and return the report."""
+    if job.task == "derive":
+        return run_derive(job, progress)
     started = time.perf_counter()
     limit_run(job, started, progress)
     check_job(job)

@@ -36,7 +36,7 @@ METHODS: dict[str, Method] = {
         takes_mask=True,
     ),
     "combined": Method(
-        "Self-supervised and CycleINR, averaged",
+        "Combined",
         "One scan with thick slices: what was trained ahead and what the scan itself teaches, averaged.",
         combined.fit,
         combined.PRESETS,

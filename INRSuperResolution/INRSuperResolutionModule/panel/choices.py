@@ -99,7 +99,9 @@ class Choices:
         p = self.parameters
         inputs = self.inputs()
         if not inputs:
-            return _("Load a volume and choose it under Inputs.")
+            return _(
+                "Load a volume and choose it under Inputs. To try it: Brain MR with thick slices, in the module Sample Data."
+            )
         method = METHODS[self.methodName()]
         if len(inputs) < method.min_inputs:
             return _("{title} needs at least {n} scans of the patient: tick further contrasts, or choose another method.")\
@@ -145,6 +147,8 @@ class Choices:
             roiID=p.region.GetID() if p.region else None,
             outputID=p.outputVolume.GetID() if p.outputVolume and sequence is None else None,
             sliceProfile=p.sliceProfile,
+            # points have no thickness
+            sliceThickness=p.sliceThickness or None if p.sliceProfile != "none" else None,
             register=p.register and len(self.usedInputs()) > 1,
             device=p.device,
             seed=p.seed,

@@ -27,6 +27,8 @@ class Contrasts:
     def __init__(self, ui, choices: Choices, onChanged) -> None:
         self.ui, self._choices, self._onChanged = ui, choices, onChanged
         self._isShowing = False
+        # in dark styles, boxes that are not ticked cannot be seen on the background of a list
+        ui.contrastsList.viewport().setAutoFillBackground(False)
         ui.contrastsList.connect("itemChanged(QListWidgetItem*)", self._take)
 
     def show(self) -> None:

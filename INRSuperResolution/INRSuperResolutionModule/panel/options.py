@@ -7,13 +7,14 @@ from slicer.i18n import tr as _
 
 from ..library import addLibraryToPath
 from ..runs.sequences import sequenceOf
+from ..scene.dicom import sliceThickness
 from .choices import Choices, takesMore
 from .devices import DEVICE_NAMES
 from .settingsform import SettingsForm
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.jobs.job import DEVICES, PROFILE_CHOICES  # noqa: E402
+from INRSuperResolutionLib.jobs.job import DEVICES  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
 OUTPUT_MODES = {
@@ -24,8 +25,9 @@ OUTPUT_MODES = {
 }
 QUALITIES = {"fast": _("Fast"), "balanced": _("Balanced"), "paper": _("As in the paper")}
 PROFILES = {
-    "auto": _("Decide from the inputs"), "none": _("Point samples"), "boxcar": _("Even over the slice"),
-    "gaussian": _("Bell-shaped"), "estimate": _("Estimate from the image"),
+    "auto": _("As the header says (recommended)"), "estimate": _("Find out from the image"),
+    "boxcar": _("Averaged evenly over their thickness"), "gaussian": _("Averaged, most from the middle"),
+    "none": _("Thinned out, not averaged (research)"),
 }  # fmt: skip
 
 
@@ -66,7 +68,7 @@ class Options:
         for box, values in (
             (ui.outputModeCombo, OUTPUT_MODES),
             (ui.deviceCombo, {d: DEVICE_NAMES[d] for d in DEVICES}),
-            (ui.profileCombo, {p: PROFILES[p] for p in PROFILE_CHOICES}),
+            (ui.profileCombo, PROFILES),
         ):
             for value, text in values.items():
                 box.addItem(text, value)
@@ -81,6 +83,7 @@ class Options:
             self._showOutput()
             self._showSegmentation()
             self._showSequence()
+            self._showThickness()
             self.settingsForm.show(
                 METHODS[self._choices.methodName()].settings(self._choices.preset()), self._choices.changes()
             )
@@ -104,7 +107,8 @@ class Options:
         hint = _("If there are further contrasts of the same patient, tick them: they restore each other.")
         ui.whenLabel.text = f"{method.when} {hint}" if canAdd else method.when
         hasSettings = bool(dataclassFields(method))
-        ui.qualityCombo.visible = ui.qualityComboLabel.visible = ui.settingsWidget.visible = hasSettings
+        for widget in (ui.qualityCombo, ui.qualityComboLabel, ui.settingsLabel, ui.settingsWidget):
+            widget.visible = hasSettings
         for widget in (ui.registerCheckBox, ui.registerCheckBoxLabel):
             widget.visible = takesMore(method)
 
@@ -138,6 +142,21 @@ class Options:
             ui.sequenceCheckBox.text = _("All {n} time points").format(n=whole.GetNumberOfDataNodes())
         for widget in (ui.outputSelector, ui.outputSelectorLabel):
             widget.enabled = self._choices.sequence() is None
+
+    def _showThickness(self) -> None:
+        box, p = self.ui.thicknessSpinBox, self._choices.parameters
+        volume = next(iter(self._choices.inputs()), None)
+        known = sliceThickness(volume) if volume is not None else None
+        told = _("as the header says")
+        if known:
+            told = _("as the header says: {mm:.3g} mm").format(mm=known)
+        elif volume is not None:
+            told = _("distance of the slices: {mm:.3g} mm").format(mm=max(volume.GetSpacing()))
+        if box.specialValueText != told:
+            box.specialValueText = told
+        # points have none
+        for widget in (box, self.ui.thicknessSpinBoxLabel):
+            widget.enabled = p.sliceProfile != "none"
 
     # ---- widgets → parameter node --------------------------------------------------------------
 

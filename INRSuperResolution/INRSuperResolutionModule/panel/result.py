@@ -1,14 +1,24 @@
 """What can be done with a result: its agreement with the input, comparison, sampling again."""
 
+import re
+from pathlib import Path
+
+import qt
 import slicer
 from slicer.i18n import tr as _
 
 from ..runs import messages
 from ..scene.compare import Comparison
+from ..scene.dicom import sourceInstanceUIDs
 from ..scene.inputs import InputProblem
 from ..scene.results import consistencyOf, representationOf, sourceOf
 from .choices import Choices
-from .notice import Notice
+from .notice import Notice, sentence
+
+WRITE_DICOM = _(
+    "Write the result as a new series of the same patient and study, marked as derived and for research use."
+)
+NOT_FROM_DICOM = _("Only a result whose input was loaded from Slicer's DICOM database can become a DICOM series.")
 
 
 class ResultSection:
@@ -28,6 +38,7 @@ class ResultSection:
         self.comparison = Comparison()
         self._isReleasing = False
         ui.resampleButton.connect("clicked(bool)", self.onResample)
+        ui.dicomButton.connect("clicked(bool)", self.onWriteDicom)
         self.compareButtons = {
             "sideBySide": ui.sideBySideButton, "flicker": ui.flickerButton, "checkerboard": ui.checkerboardButton
         }  # fmt: skip
@@ -44,6 +55,9 @@ class ResultSection:
             return
         self._consistency.show(*messages.ofConsistency(consistencyOf(result)))
         ui.resampleButton.visible = representationOf(result) is not None
+        isFromDicom = bool(sourceInstanceUIDs(result))
+        ui.dicomButton.enabled = isFromDicom
+        ui.dicomButton.toolTip = WRITE_DICOM if isFromDicom else NOT_FROM_DICOM
 
     def stopComparing(self) -> None:
         """End the comparison; the views are as before it."""
@@ -79,12 +93,30 @@ class ResultSection:
         except InputProblem as problem:
             self._status.showProblem(problem)
 
+    def onWriteDicom(self, *_args) -> None:
+        """Write the shown result as a derived series into a new folder, in a folder that the user chooses."""
+        result = self._choices.result()
+        if result is None:
+            return
+        parent = qt.QFileDialog.getExistingDirectory(self.ui.dicomButton, _("Folder for the new DICOM series"), "")
+        if not parent:
+            return
+        try:
+            self._logic.writeDicom(result, str(Path(parent) / f"{fileName(result.GetName())}.dcm"))
+        except InputProblem as problem:
+            self._status.show(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
+
     def _releaseButtons(self, but: str = "") -> None:
         self._isReleasing = True
         for mode, button in self.compareButtons.items():
             if mode != but:
                 button.checked = False
         self._isReleasing = False
+
+
+def fileName(name: str) -> str:
+    """The name of a node as that of a file, on every system."""
+    return re.sub(r"[^\w.,() -]", "_", name).strip(" .") or "result"
 
 
 def resultsInScene() -> list:

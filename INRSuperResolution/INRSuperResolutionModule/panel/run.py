@@ -177,7 +177,9 @@ class RunSection:
                 self.preview.show(run.preview, source)
 
     def _showEnd(self, run: Run) -> None:
-        if run.state is State.DONE:
+        if run.state is State.DONE and run.request.dicomFolder:
+            self._status.show("\n".join([run.message, *run.warnings[-1:]]), isWarning=bool(run.warnings))
+        elif run.state is State.DONE:
             seconds = run.report["seconds"]["total"]
             text = _("Done in {time}: {names}").format(
                 time=duration(seconds), names=", ".join(n.GetName() for n in run.nodes)

@@ -62,6 +62,10 @@ def inSlicerWords(advice: str) -> str:
             "Leave out --set semantics=false",
             _("Tick Semantics under Advanced, or leave out the super-resolved segmentation."),
         ),
+        (
+            "if they are of one patient, --register or a transform may bring them together",
+            _("if they are of one patient, tick Align contrasts under Advanced."),
+        ),
         ("Please report it, with the output of --debug", _("Open Log, press Copy report and tell us.")),
     ):
         advice = advice.replace(said, here)

@@ -13,6 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from ..library import addLibraryToPath
+from ..scene.dicom import sliceThickness
 from ..scene.inputs import InputProblem, Request, inputArrays, pixelsAndPlace
 from ..scene.results import LoadedImage, addResults
 from ..scene.segmentations import SegmentLook, isLabelMap, labelMapOf, looksByLabel, looksOf, looksOfLabelMap
@@ -195,7 +196,8 @@ class RunQueue:
             arrays = inputArrays(request)
             for n, (array, affine) in enumerate(arrays):
                 run.fileNames[f"input{n}"] = request.nodes()[n].GetName()
-                for path in write(array, affine, folder / f"input{n}"):
+                thickness = sliceThickness(request.nodes()[n], affine)
+                for path in write(array, affine, folder / f"input{n}", thickness):
                     yield
                 paths.append(str(path))
             if request.segmentationID:
@@ -298,6 +300,15 @@ class RunQueue:
             self._finishActive(State.FAILED, *messages.ofDeath(code))
 
     def _import(self, run: Run) -> Iterator:
+        if run.request.dicomFolder:
+            (written,) = run.report["outputs"]
+            self._finishActive(
+                State.DONE,
+                _(
+                    "{n} DICOM images are in {folder}. Import them with the module Add DICOM Data to see them in Slicer."
+                ).format(n=written["images"], folder=written["path"]),
+            )
+            return
         loaded = []
         for loaded in loadImages(run.report):
             yield
@@ -388,6 +399,9 @@ def makeJob(request: Request, paths: list[str], labels: str | None, like: str | 
     common = {"outputs": outputs, "device": request.device, "run_id": uuid.uuid4().hex[:12], **grid}
     if request.segmentationOutput:
         common["labels_output"] = str(folder / "segmentation.nii")
+    if request.dicomFolder:
+        made = {"inputs": paths, "outputs": [request.dicomFolder], "run_id": common["run_id"]}
+        return Job(task="derive", method=request.method, dicom_files=request.dicomFiles, **made)
     if isSample:
         return Job(task="sample", inputs=paths, **common)
     # an interpolation is as quick to do again as to load
@@ -401,6 +415,7 @@ def makeJob(request: Request, paths: list[str], labels: str | None, like: str | 
         settings=request.settings,
         labels=[labels] if labels else found,
         slice_profile=request.sliceProfile,
+        slice_thickness=[request.sliceThickness] if request.sliceThickness else None,
         register=request.register,
         seed=request.seed,
         max_seconds=request.maxSeconds,

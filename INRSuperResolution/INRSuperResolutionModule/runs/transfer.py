@@ -13,6 +13,12 @@ import slicer
 import vtk
 from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
 
+from ..library import addLibraryToPath
+
+addLibraryToPath()
+
+from INRSuperResolutionLib.image.itk_header import THICKNESS_KEY  # noqa: E402
+
 # about 10 ms of copying on an ordinary disk
 CHUNK_BYTES = 8 << 20
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0])
@@ -34,11 +40,14 @@ def isSheared(affine: np.ndarray) -> bool:
     return not np.allclose(axes.T @ axes, np.eye(3), atol=1e-5)
 
 
-def write(array: np.ndarray, affine: np.ndarray, stem: Path) -> Iterator[Path]:
-    """Write `array` (k, j, i) to a file called `stem` plus an ending; yields the path after every piece."""
+def write(array: np.ndarray, affine: np.ndarray, stem: Path, thickness: float | None = None) -> Iterator[Path]:
+    """Write `array` (k, j, i) to a file called `stem` plus an ending; yields the path after every piece.
+
+    `thickness` of the slices along k, in mm, where a header tells it; a sheared volume cannot keep it.
+    """
     if np.dtype(array.dtype).name not in NRRD_TYPES:
         array = array.astype(np.float32)
-    path, header = (_nifti if isSheared(affine) else _nrrd)(array, affine, stem)
+    path, header = _nifti(array, affine, stem) if isSheared(affine) else _nrrd(array, affine, stem, thickness)
     data = np.ascontiguousarray(array)
     with open(path, "wb") as file:
         file.write(header)
@@ -48,7 +57,7 @@ def write(array: np.ndarray, affine: np.ndarray, stem: Path) -> Iterator[Path]:
             yield path
 
 
-def _nrrd(array: np.ndarray, affine: np.ndarray, stem: Path) -> tuple[Path, bytes]:
+def _nrrd(array: np.ndarray, affine: np.ndarray, stem: Path, thickness: float | None) -> tuple[Path, bytes]:
     def vector(values: np.ndarray) -> str:
         return "(" + ",".join(repr(float(v)) for v in values) + ")"
 
@@ -64,6 +73,7 @@ def _nrrd(array: np.ndarray, affine: np.ndarray, stem: Path) -> tuple[Path, byte
         f"endian: {'big' if array.dtype.newbyteorder('=').byteorder == '>' else 'little'}",
         "encoding: raw",
         f"space origin: {vector(lps[:, 3])}",
+        *([] if thickness is None else [f"{THICKNESS_KEY}:={thickness!r}"]),
     ]
     return stem.with_suffix(".nrrd"), ("\n".join(lines) + "\n\n").encode("ascii")
 

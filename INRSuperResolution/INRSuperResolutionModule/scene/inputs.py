@@ -39,12 +39,17 @@ class Request:
     outputID: str | None = None
     """An existing volume that the first result replaces; None for a new one."""
     sliceProfile: str = "auto"
+    sliceThickness: float | None = None
+    """Of the slices of all inputs, in mm; None for what the header tells, else their distance."""
     register: bool = False
     device: str = "auto"
     seed: int = 0
     maxSeconds: float | None = None
     frame: int | None = None
     """Which item of a sequence, where an input is a sequence node: then the results stay out of the scene."""
+    dicomFolder: str | None = None
+    """Where to write the input, a result, as a DICOM series derived from `dicomFiles`; then there is no other result."""
+    dicomFiles: list[str] = field(default_factory=list)
     representationID: str | None = None
     """A text node with a representation, to sample it again: then the rest only tells the grid."""
 

@@ -8,6 +8,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
+from .dicom import tellDicom
 from .inputs import InputProblem, Request
 from .segmentations import SegmentLook, makeSegmentation
 
@@ -116,10 +117,11 @@ def copyDisplay(source, node):
 
 
 def placeBeside(source, node) -> None:
-    """In the subject hierarchy, in the folder or study of the input."""
+    """In the subject hierarchy, in the folder or study of the input, as another series of that study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     parent = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(source))
     hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), parent)
+    tellDicom(source, node)
 
 
 def tellProvenance(node, request: Request, report: dict, consistency: float | None) -> None:

@@ -13,6 +13,7 @@ import time
 import numpy as np
 import slicer
 import vtk
+from slicer.i18n import tr as _
 
 from ..runs import dependencies, messages
 from ..runs.outputs import writeRepresentation
@@ -92,10 +93,13 @@ class ZoomController(slicer.util.VTKObservationMixin):
         """
         self.stop()
         if volume.GetImageData() is None:
-            raise InputProblem(f"{volume.GetName()} has no image", "Choose another volume.")
+            raise InputProblem(_("{name} has no image").format(name=volume.GetName()), _("Choose another volume."))
         transform = volume.GetParentTransformNode()
         if transform is not None and not transform.IsTransformToWorldLinear():
-            raise InputProblem(f"{volume.GetName()} has a warping transform", "Harden it, or choose another volume.")
+            raise InputProblem(
+                _("{name} has a warping transform").format(name=volume.GetName()),
+                _("Harden it, or choose another volume."),
+            )
         dependencies.ensure(needsTorch=True)
         self.prepare()
         self.volume, self._request = volume, (weights, representation, channel)

@@ -72,7 +72,7 @@ class ZoomPanel:
         ui.zoomSaveButton.enabled = zoom.isOn and of > 0
         if zoom.error is not None:
             message, advice = zoom.error
-            self._tell(f"{message}. {advice}".strip())
+            self._tell(f"{message or _('the worker ended')}. {advice}".strip())
         elif zoom.saved is not None:
             done = _("Saved as {path}.") if "path" in zoom.saved else "{message}. {advice}"
             self._tell(done.format(**zoom.saved))
@@ -134,7 +134,7 @@ class ZoomPanel:
         combo, volume = self.ui.zoomSourceCombo, self.ui.zoomSelector.currentNode()
         self._isRefreshing = True
         combo.clear()
-        combo.addItem(_("NExpR, with the weights that come with it"), SHIPPED_WEIGHTS)
+        combo.addItem(_("NExpR, shipped weights"), SHIPPED_WEIGHTS)
         combo.addItem(_("A file with weights, or with a function …"), FILE)
         if representationOf(volume) is not None:
             combo.addItem(_("The function that was saved with this result"), SAVED)

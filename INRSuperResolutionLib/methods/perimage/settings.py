@@ -41,6 +41,7 @@ class SirenSettings(FieldSettings):
     """Sine layers."""
 
     width: int = 256
+    """Neurons of a layer."""
     hidden_layers: int = 2
     """Sine layers after the first one."""
     omega: float = 30.0
@@ -79,9 +80,11 @@ class ReluPeSettings(FieldSettings):
 
     learning_rate: float = 3e-3
     width: int = 256
+    """Neurons of a layer."""
     layers: int = 4
     """ReLU layers."""
     frequencies: int = 256
+    """Fourier features, a sine and a cosine each."""
     sigma: float = 10.0
     """Standard deviation of the frequencies, in periods per side."""
 
@@ -92,6 +95,7 @@ class GaussSettings(FieldSettings):
 
     learning_rate: float = 3e-3
     width: int = 256
+    """Neurons of a layer."""
     layers: int = 4
     """Gaussian layers."""
     sigma: float = 0.1
@@ -104,6 +108,7 @@ class MfnSettings(FieldSettings):
 
     learning_rate: float = 1e-3
     width: int = 256
+    """Neurons of a layer."""
     products: int = 3
     """Products of a linear layer with a sine filter."""
     input_scale: float = 0.5
@@ -119,7 +124,9 @@ class WireSettings(FieldSettings):
     width: int = 256
     """Real width; 1/√2 of it complex neurons."""
     hidden_layers: int = 2
+    """Wavelet layers after the first one."""
     omega: float = 10.0
+    """ω of exp(jωz − |sz|²)."""
     scale: float = 5.0
     """s of exp(jωz − |sz|²)."""
 
@@ -132,3 +139,4 @@ class FrSettings(SirenSettings):
     frequencies: int = 16
     """Frequencies above 1, and as many below."""
     phases: int = 16
+    """Phases of each frequency."""
