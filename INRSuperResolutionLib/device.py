@@ -48,3 +48,12 @@ def resolve_device(name: str) -> str:
     if not there[name]:
         raise MissingError(f"device {name} is not available here", "Use --device cpu, or auto")
     return name
+
+
+def fastest_device() -> str:
+    """A graphics card if PyTorch works on one here, Apple's included, else the processor."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"

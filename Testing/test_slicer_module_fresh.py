@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scenes import run_and_wait, small_volume, wait
 
-PACKAGES = ("nibabel", "safetensors", "scikit-image")
+PACKAGES = ("nibabel", "psutil", "safetensors", "scikit-image")
 MISSING = {"torch", "numba", *PACKAGES}
 FLAT = np.diag([-1.0, 1.0, 3.0, 1.0])
 
@@ -249,6 +249,14 @@ def test_the_installer_of_pytorch_fails(fresh, host, slicer, panel, volume, work
     assert work() == 1 and fresh.missing == {"numba"}
 
 
+def test_each_requirement_is_told_with_its_size_and_purpose(slicer):
+    from INRSuperResolutionModule.runs import dependencies
+
+    lines = dependencies.REQUIREMENTS.read_text("utf-8").splitlines()
+    names = {line.partition(">=")[0] for line in lines if line and not line.startswith("#")}
+    assert names == set(dependencies.ABOUT) - {"torch"}
+
+
 def test_without_the_extension_pytorch(fresh, panel, volume, work):
     fresh.has_pytorch_extension = False
     panel.ui.runButton.click()
@@ -302,7 +310,7 @@ def test_the_self_test_says_what_is_missing(fresh, slicer, monkeypatch):
     INRSuperResolutionTest("test_LinearKeepsGeometry").run(result)
     ((_, trace),) = result.errors
     last = trace.strip().splitlines()[-1]
-    assert "these Python packages are missing: nibabel, safetensors, scikit-image" in last
+    assert "these Python packages are missing: nibabel, psutil, safetensors, scikit-image" in last
     assert "start it without --testing" in last and not fresh.requests
 
 

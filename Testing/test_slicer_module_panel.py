@@ -101,6 +101,32 @@ def test_a_new_user_is_led_to_the_better_method(slicer, panel):
     assert panel.ui.runButton.enabled
 
 
+@pytest.mark.parametrize("isDark", [False, True])
+def test_an_unticked_box_is_seen(host, slicer, panel, isDark):
+    """In a dark palette, too, where Qt alone draws it darker than the dark list."""
+    from PySide6.QtGui import QColor, QImage, QPalette
+
+    small_volume(slicer)
+    small_volume(slicer, "FLAIR", (12, 5, 10), matrix=np.diag([1.1, 4.0, 0.9, 1.0]))
+    panel.enter()
+    before, palette = host.qt_application.palette(), QPalette()
+    for role, shades in (("Window", "#efefef #353535"), ("Base", "#ffffff #2a2a2a"), ("Text", "#000000 #ffffff")):
+        palette.setColor(getattr(QPalette, role), QColor(shades.split()[isDark]))
+    host.qt_application.setPalette(palette)
+    try:
+        panel.parent.show()
+        host.process_events(0.05)
+        panel.panel.refresh()
+        host.process_events(0.05)
+        items = panel.ui.contrastsList
+        row = items.visualItemRect(items.item(0))
+        image = items.viewport().grab().toImage().convertToFormat(QImage.Format_Grayscale8)
+        shades = [image.pixelColor(x, row.center().y()).value() for x in range(row.left(), row.left() + 18)]
+    finally:
+        host.qt_application.setPalette(before)
+    assert np.ptp(shades) > 100, shades
+
+
 def test_recommended_is_what_the_command_line_would_choose(slicer, panel):
     volume = small_volume(slicer)
     panel.enter()

@@ -160,3 +160,45 @@ def test_a_volume_that_cannot_be_handed_over_is_told(host, slicer, monkeypatch):
     assert "full" in zoom.error[0] and "Free some space" in zoom.error[1]
     assert not list(Path(slicer.app.temporaryPath).iterdir())
     zoom.close()
+
+
+def test_what_a_graphics_card_cannot_do_the_processor_does():
+    import torch
+
+    from INRSuperResolutionLib.jobs.zoom_worker import Encoder
+
+    class OnCard:
+        device = "mps"
+
+        def move_to(self, device):
+            self.device = device
+
+        def code(self, _channel, number):
+            if self.device != "cpu":
+                raise NotImplementedError("The operator 'aten::made_up' is not implemented for the MPS device")
+            return torch.full((1,), float(number))
+
+    encoder = object.__new__(Encoder)
+    encoder._representation, encoder._channel = OnCard(), 0
+    assert encoder._encode(3) == [3.0]
+
+
+def test_workers_may_fall_back_from_apples_gpu(slicer):
+    from INRSuperResolutionModule.runs.process import workerEnvironment
+
+    from INRSuperResolutionLib.jobs.client import worker_environment
+
+    assert workerEnvironment().value("PYTORCH_ENABLE_MPS_FALLBACK") == "1"
+    assert worker_environment(None)["PYTORCH_ENABLE_MPS_FALLBACK"] == "1"
+
+
+def test_a_volume_without_an_image_is_refused(slicer):
+    from INRSuperResolutionModule.scene.inputs import InputProblem
+    from INRSuperResolutionModule.zoom.controller import ZoomController
+    from INRSuperResolutionModule.zoom.panel import later
+
+    zoom = ZoomController(later, makeWorker=DeafWorker)
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    with pytest.raises(InputProblem, match="empty has no image"):
+        zoom.start(empty)
+    assert not zoom.isOn

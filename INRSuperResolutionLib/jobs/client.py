@@ -33,7 +33,8 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 def worker_environment(threads: int | None) -> dict[str, str]:
     """The environment of a worker: this one, UTF-8, the library on the path, the number of threads."""
-    environment = dict(os.environ, PYTHONUTF8="1", PYTHONUNBUFFERED="1")
+    # the last: what PyTorch cannot do on Apple's GPU, it does on the processor
+    environment = dict(os.environ, PYTHONUTF8="1", PYTHONUNBUFFERED="1", PYTORCH_ENABLE_MPS_FALLBACK="1")
     library = str(Path(__file__).resolve().parents[2])
     environment["PYTHONPATH"] = os.pathsep.join(p for p in (library, os.environ.get("PYTHONPATH")) if p)
     if threads is not None:

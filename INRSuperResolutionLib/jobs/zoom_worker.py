@@ -36,7 +36,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ..device import usable_cores
+from ..device import fastest_device, usable_cores
 from ..errors import InputError, InrsrError, as_inrsr_error
 from ..json_text import json_text
 
@@ -66,11 +66,14 @@ class Encoder:
         self, representation: Any, channel: int, tell: Callable[..., None], fail: Callable[[BaseException], None]
     ) -> None:
         from ..methods.nexpr.planes import VolumeFunction
+        from ..methods.nexpr.raster import Basis
         from ..methods.pretrained.slicewise import PADDING
 
         self._representation, self._channel, self._tell, self._fail = representation, channel, tell, fail
         sliced = representation.volumes[channel]
         basis = representation.network.basis()
+        # planes are drawn on the processor, whatever encodes
+        basis = Basis(basis.patch, basis.rows.detach().cpu(), basis.columns.detach().cpu())
         patches = [-(-(sliced.volume.shape[axis] + 2 * PADDING) // basis.patch) for axis in sliced.plane]
         shape = (patches[0], 2 * len(basis.rows) + 1, patches[1], 2 * len(basis.columns) + 1)
         self.slices = int(sliced.slices)
@@ -152,12 +155,22 @@ class Encoder:
                         return
                     number, path = self._next(), self._save_to
                 if number is not None:
-                    self._keep(number, self._representation.code(self._channel, number).cpu().numpy())
+                    self._keep(number, self._encode(number))
                 elif path is not None:
                     self._save_to = None
                     save(self._representation, path, self._tell)
         except FAILURES as error:
             self._fail(error)
+
+    def _encode(self, number: int) -> np.ndarray:
+        try:
+            code = self._representation.code(self._channel, number)
+        except RuntimeError:
+            # a graphics card may lack an operator or memory; then the processor does it, or tells the same
+            self._representation.move_to("cpu")
+            code = self._representation.code(self._channel, number)
+        found: np.ndarray = code.cpu().numpy()
+        return found
 
     def _keep(self, number: int, code: np.ndarray) -> None:
         lost = None
@@ -248,7 +261,7 @@ class Server:
             made = load_representation(request["function"])
             channel = channel_of(made, request["source"], request["function"])
         else:
-            made = encode_on_demand(request["source"], request["weights"])
+            made = encode_on_demand(request["source"], request["weights"], fastest_device())
         if not 0 <= channel < len(made.contrasts):
             raise InputError(f"channel {channel} of {len(made.contrasts)}", "Give one that is there")
         self._representation, self._channel = made, channel
@@ -301,7 +314,7 @@ def calm_down() -> None:
         os.nice(LOWEST_PRIORITY)
 
 
-def encode_on_demand(path: str, weights: str) -> Any:
+def encode_on_demand(path: str, weights: str, device: str = "cpu") -> Any:
     """The explicit function of a volume, none of whose slices is encoded yet.
 
     Its spline is not made to agree with the input's k-space, which needs all of the slices.
@@ -318,7 +331,7 @@ def encode_on_demand(path: str, weights: str) -> Any:
     if min(sliced.volume.shape[axis] for axis in sliced.plane) < 2:
         raise InputError(f"{sliced.volume.name} has no slice to restore", "Give an image of 2 × 2 or more")
     settings = NExpRSettings(weights=weights, consistent=False, check=False)
-    return ExplicitRepresentation([sliced], load_weights(weights, "nexpr"), settings=settings)
+    return ExplicitRepresentation([sliced], load_weights(weights, "nexpr"), device, settings=settings)
 
 
 def channel_of(made: Any, path: str, function: str) -> int:

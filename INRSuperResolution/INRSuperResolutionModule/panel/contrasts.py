@@ -34,6 +34,7 @@ class Contrasts:
     def show(self) -> None:
         """Show what the parameter node and the scene say."""
         self._isShowing = True
+        letEmptyBoxesBeSeen(self.ui.contrastsList)
         try:
             self._list()
             self._tick()
@@ -79,3 +80,12 @@ class Contrasts:
         ticked = [i.data(qt.Qt.UserRole) for i in items if i.checkState() == qt.Qt.Checked]
         self._choices.parameters.furtherContrasts = [slicer.mrmlScene.GetNodeByID(i) for i in ticked]
         self._onChanged()
+
+
+def letEmptyBoxesBeSeen(items) -> None:
+    """Qt draws them a little darker than the window, which nobody sees in a dark palette: let it start from the text."""
+    palette = items.palette
+    text = palette.color(qt.QPalette.Text)
+    if palette.color(qt.QPalette.Window) != text:
+        palette.setColor(qt.QPalette.Window, text)
+        items.setPalette(palette)

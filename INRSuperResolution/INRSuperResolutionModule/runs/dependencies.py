@@ -25,6 +25,7 @@ ABOUT = {
     "scipy": (_("40 MB"), _("interpolation and filters")),
     "SimpleITK": (_("50 MB"), _("reads and writes images")),
     "nibabel": (_("4 MB"), _("reads and writes images")),
+    "psutil": (_("1 MB"), _("tells how much memory is free")),
     "pydicom": (_("3 MB"), _("reads and writes DICOM")),
     "safetensors": (_("1 MB"), _("reads the trained networks")),
     "scikit-image": (_("15 MB"), _("finds tissue, measures agreement")),

@@ -26,6 +26,8 @@ def workerEnvironment():
     environment.insert("PYTHONPATH", os.pathsep.join(p for p in path if p))
     environment.insert("PYTHONUTF8", "1")
     environment.insert("PYTHONUNBUFFERED", "1")
+    # what PyTorch cannot do on Apple's GPU, it does on the processor
+    environment.insert("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     return environment
 
 

@@ -117,6 +117,11 @@ class SlicewiseRepresentation(Representation):
         self._codes: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
         self._bytes = 0
 
+    def move_to(self, device: str) -> None:
+        """Go on, on another device."""
+        self.network, self._device = self.network.to(device), device
+        self._codes = OrderedDict((key, code.to(device)) for key, code in self._codes.items())
+
     @abstractmethod
     def encode(self, slices: Tensor) -> Tensor:
         """Codes of padded slices (n, 1, h, w), as they are kept."""
