@@ -85,9 +85,13 @@ def test_the_tabulator_goes_down_the_panel(host, slicer, panel):
         widget = QtWidgets.QWidget.nextInFocusChain(widget)
         if widget is panel.parent:
             break
-        takes_tab = QtWidgets.QWidget.focusPolicy(widget) & QtCore.Qt.TabFocus
-        if widget in by_widget and takes_tab and QtWidgets.QWidget.isVisible(widget):
-            reached.append(widget)
+        if not QtWidgets.QWidget.focusPolicy(widget) & QtCore.Qt.TabFocus or not QtWidgets.QWidget.isVisible(widget):
+            continue
+        owner = widget  # a node selector is a widget with a combo box in it
+        while owner is not None and owner not in by_widget:
+            owner = QtWidgets.QWidget.parentWidget(owner)
+        if owner is widget or type(owner).__name__ == "qMRMLNodeComboBox":
+            reached.append(owner)
     usable = {
         name
         for widget, name in by_widget.items()

@@ -89,6 +89,14 @@ def take(host, folder: Path) -> None:
     wait(host, lambda: "Takes about" in ui.estimateLabel.text, 20)
     picture("tutorial-2-ticked")
 
+    # for one's own scans: what can be told of the slices
+    ui.advancedButton.collapsed = False
+    scroll_to(host, window, ui.advancedButton)
+    check(ui.profileCombo.currentText == "As the header says (recommended)", "Slices are")
+    picture("tutorial-6-advanced")
+    ui.advancedButton.collapsed = True
+    scroll_to(host, window, ui.inputSelector)
+
     # 3: run
     def half_way() -> None:
         look_at(host, flair, ("Axial", "Coronal"), WIDTH_MM)
@@ -109,11 +117,6 @@ def take(host, folder: Path) -> None:
     look_at(host, t1, ("Axial", "Axial"), WIDTH_MM)
     picture("tutorial-5-other-contrast")
     ui.sideBySideButton.click()
-    # 6: what can be told of the slices
-    ui.advancedButton.collapsed = False
-    scroll_to(host, window, ui.advancedButton)
-    check(ui.profileCombo.currentText == "As the header says (recommended)", "Slices are")
-    picture("tutorial-6-advanced")
     widget.cleanup()
 
 
