@@ -154,7 +154,7 @@ def judged(output: str, straight_from: str) -> str:
     """What is wrong with a result; empty if nothing is."""
     result, given = read(output), read(straight_from)
     low, high = float(given.data.min()), float(given.data.max())
-    span = high - low or max(abs(high), 1e-30)
+    span = high - low or max(abs(high), 1.0)
     values = result.data.astype(np.float64)
     if values.min() < low - MOST_BEYOND * span or values.max() > high + MOST_BEYOND * span:
         return f"from {values.min():g} to {values.max():g}, the input from {low:g} to {high:g}"
