@@ -105,7 +105,12 @@ def fuzz(reader: str, seconds: float, seed: int) -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        files = [(p.name, p.read_bytes()) for p in GOOD[reader](folder)]
+        names = fork.SimpleQueue()
+        # in a process of its own, too: what torch has started here would be missing where this one is forked
+        maker = fork.Process(target=lambda: names.put([p.name for p in GOOD[reader](folder)]))
+        maker.start()
+        files = [(name, (folder / name).read_bytes()) for name in names.get()]
+        maker.join()
         there = {p.name for p in folder.iterdir()}
         until = time.monotonic() + seconds
         while time.monotonic() < until or sum(counts.values()) < 12:

@@ -41,7 +41,8 @@ def seconds_for_fit(job: Job, foreseen: Estimate, started: float, progress: Prog
     spent = time.perf_counter() - started
     if spent + SURE_PART * rest > job.max_seconds:
         raise InputError(
-            f"the time limit of {job.max_seconds:g} s is too short: without any fit, the run takes about {spent + rest:.0f} s", ADVICE
+            f"the time limit of {job.max_seconds:g} s is too short: without any fit, the run takes about {spent + rest:.0f} s",
+            ADVICE,
         )
     left, least = job.max_seconds - spent - SPARE * rest, LEAST_PART * job.max_seconds
     if left < least and foreseen.stages.get("fit"):
