@@ -340,6 +340,19 @@ def test_a_fit_that_diverges_is_told(tmp_path, volume, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.nii"]
 
 
+@pytest.mark.parametrize(("factor", "code"), [(1.4, 0), (2.5, 2), (-2.0, 2)])
+def test_a_result_far_beyond_its_input_is_told(tmp_path, volume, monkeypatch, factor, code):
+    """Numbers, but those of a fit that has diverged."""
+    from INRSuperResolutionLib.methods.plain.interpolation import SplineRepresentation
+
+    evaluate = SplineRepresentation.evaluate
+    monkeypatch.setattr(SplineRepresentation, "evaluate", lambda s, grid, c: factor * evaluate(s, grid, c))
+    got, event = work(tmp_path, good(volume))
+    assert got == code
+    assert code == 0 or ("the fit has diverged" in event["message"] and "learning rate" in event["advice"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == (["a.nii", "o.nii"] if code == 0 else ["a.nii"])
+
+
 def test_torch_without_memory_is_told_by_the_worker(tmp_path, volume, monkeypatch):
     def run(job, progress):
         torch.empty(10**15)

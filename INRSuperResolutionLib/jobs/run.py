@@ -21,7 +21,7 @@ from ..memory import return_freed
 from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
-from .checks import check_finite, check_job, check_memory
+from .checks import check_finite, check_job, check_memory, check_within_reach
 from .estimate import SECONDS_PER_WRITTEN_VOXEL, Estimate, estimate
 from .grids import output_grids
 from .job import Job, is_dicom_output
@@ -182,6 +182,7 @@ def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> Non
     if job.labels_output or job.probabilities_output:
         found.probabilities = found.representation.probabilities(found.grids[0])
     check_finite(found.results, found.probabilities)
+    check_within_reach(found.results, found.volumes)
 
 
 def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[str, Any]]) -> None:
