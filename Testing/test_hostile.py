@@ -370,6 +370,14 @@ def test_slices_that_planes_tell_nothing_of_are_refused(spacing):
         inrsr_library.fit("multicontrast", [volumes[0], volumes[0].replace(name="b")], max_seconds=1)
 
 
+def test_scans_in_other_units_are_refused():
+    """One in micron that is said to be in mm: a guide of so many lines would not fit the memory."""
+    volumes = [phantom((16, 14, 5), np.diag([s, s, 4 * s, 1.0]), name=f"{s:g}") for s in (1e-3, 1.0)]
+    for given in (volumes, volumes[::-1]):
+        with pytest.raises(InputError, match=r"voxels of 1 are 4 mm long, those of 0\.001 0\.001 mm"):
+            inrsr_library.fit("multicontrast", given)
+
+
 def test_tiny_voxels_are_restored():
     """In microns: no size in mm is built in."""
     shapes = {(12, 11, 4): (1e-3, 1e-3, 4e-3), (4, 11, 12): (4e-3, 1e-3, 1e-3)}
