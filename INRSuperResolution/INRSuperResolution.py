@@ -122,7 +122,8 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.logic = INRSuperResolutionLogic()
         self.panel = Panel(self.ui, self.logic)
         self.zoomPanel = ZoomPanel(self.ui)
-        self.studySection = StudySection(self.layout)
+        sections = self.uiWidget.layout()
+        self.studySection = StudySection(sections, sections.indexOf(self.ui.logButton))
         self.logic.listeners.append(self.panel.run.onRunChanged)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)

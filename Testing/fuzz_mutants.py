@@ -21,6 +21,9 @@ import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import METHODS, write
 from INRSuperResolutionLib.image.volume import Volume
 from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.study.plan import Pair, Study
+from INRSuperResolutionLib.study.session import Session
+from INRSuperResolutionLib.study.store import write_study
 
 WORDS = [b"-1", b"0", b"inf", b"nan", b"1e400", b"999999999", b"\xff", b"\0", b"(", b"none", b"99999999999999999999"]
 VALUES = [
@@ -114,6 +117,16 @@ def good_jobs(folder: Path) -> list[Path]:
     return [folder / f"{name}.job" for name in jobs]
 
 
+def good_studies(folder: Path) -> list[Path]:
+    """A reader study with some answers."""
+    pairs = tuple(Pair(str(n), (f"a{n}.nii", f"b{n}.nii")) for n in range(3))
+    write_study(Study("s", ("a", "b"), ("noise", "sharpness"), pairs), folder / "a.study")
+    session = Session(folder / "a.study", "anna")
+    for key in (1, 5, 3):
+        session.answer(key)
+    return [folder / "a.study"]
+
+
 GOOD = {
     "nifti": good_nifti,
     "itk": good_itk,
@@ -121,13 +134,14 @@ GOOD = {
     "inr": good_functions,
     "weights": good_weights,
     "job": good_jobs,
+    "study": good_studies,
 }
 
 
 def changed(data: bytes, name: str, rng: np.random.Generator) -> bytes:
     """A damaged copy: bytes, words or lengths changed; of packed files often inside, of JSON often a value of it."""
     ending = name.rpartition(".")[2]
-    if ending == "job" and rng.random() < 0.7:
+    if ending in ("job", "study") and rng.random() < 0.7:
         return json.dumps(changed_value(json.loads(data), rng)).encode()
     if ending in ("inr", "safetensors") and rng.random() < 0.8:
         return changed_header(data, rng)

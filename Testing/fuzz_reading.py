@@ -1,6 +1,6 @@
 """Damages good files at random and reads them: ``python Testing/fuzz_reading.py [--seconds S] [--reader NAME …]``.
 
-Readers: nifti, itk, dicom, inr, weights, job; S seconds for each. Every read happens in a process of its own, so that a
+Readers: nifti, itk, dicom, inr, weights, job, study; S seconds for each. Every read happens in a process of its own, so that a
 crash, a hang and a wrong kind of error are seen and counted. Returns 1 if there is any, and keeps the files that did it.
 """
 
@@ -33,6 +33,8 @@ from INRSuperResolutionLib.jobs.job import Job
 from INRSuperResolutionLib.json_text import json_text
 from INRSuperResolutionLib.methods.pretrained.trained_network import load_network
 from INRSuperResolutionLib.methods.pretrained.weights import load_weights
+from INRSuperResolutionLib.study.report import csv_of, table_of
+from INRSuperResolutionLib.study.store import read_study
 
 HANGS_AFTER = 20.0
 RIGHT_CODES = (0, 2, 3, 4, 5)
@@ -75,6 +77,9 @@ def read_one(reader: str, path: Path) -> str:
     if reader == "weights":
         network = load_network(load_weights(str(path), path.name.partition(".")[0].partition("-")[2]))
         return "read" if network is not None else "WRONG: nothing"
+    if reader == "study":
+        study = read_study(path)
+        return "read" if table_of(study) and csv_of(study) else "WRONG: nothing"
     return "read" if np.isfinite(read(path).data).all() else "WRONG: NaN"
 
 
@@ -100,7 +105,12 @@ def fuzz(reader: str, seconds: float, seed: int) -> int:
     wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        files = [(p.name, p.read_bytes()) for p in GOOD[reader](folder)]
+        names = fork.SimpleQueue()
+        # in a process of its own, too: what torch has started here would be missing where this one is forked
+        maker = fork.Process(target=lambda: names.put([p.name for p in GOOD[reader](folder)]))
+        maker.start()
+        files = [(name, (folder / name).read_bytes()) for name in names.get()]
+        maker.join()
         there = {p.name for p in folder.iterdir()}
         until = time.monotonic() + seconds
         while time.monotonic() < until or sum(counts.values()) < 12:

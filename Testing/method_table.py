@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import os
 import pkgutil
+import re
 import sys
 import tempfile
 import warnings
@@ -48,7 +49,7 @@ runs end with the exit code that is told, one line, and no file. What the reader
 """
 HANGS_AFTER = 180.0
 # of the range of the input: how far a result may go beyond it, and lie off the straight line on average
-MOST_BEYOND, MOST_OFF = 0.75, 0.3
+MOST_BEYOND, MOST_OFF = 0.75, 0.4
 SHAPE, AFFINE = (16, 14, 5), np.diag([1, 1, 4, 1.0])
 FIELD = {"width": 16, "epochs": 3, "volume_epochs": 3}
 GUIDED = {"steps": 4, "crop": 12}
@@ -154,7 +155,7 @@ def judged(output: str, straight_from: str) -> str:
     """What is wrong with a result; empty if nothing is."""
     result, given = read(output), read(straight_from)
     low, high = float(given.data.min()), float(given.data.max())
-    span = high - low or max(abs(high), 1e-30)
+    span = high - low or max(abs(high), 1.0)
     values = result.data.astype(np.float64)
     if values.min() < low - MOST_BEYOND * span or values.max() > high + MOST_BEYOND * span:
         return f"from {values.min():g} to {values.max():g}, the input from {low:g} to {high:g}"
@@ -209,7 +210,11 @@ def row(kind: str, ends: dict[str, tuple[int, str, str]]) -> str:
     refusals: dict[tuple[int, str], list[str]] = collections.defaultdict(list)
     for method, (code, said, _) in ends.items():
         if code != 0:
-            refusals[code, said.replace(f"method {method}", "method …").replace(METHODS[method].title if method in METHODS else "\0", "…")].append(method)  # fmt: skip
+            said = said.replace(f"method {method}", "method …")
+            said = said.replace(METHODS[method].title if method in METHODS else "\0", "…")
+            # what depends on the machine, or on the method's own way to diverge
+            said = re.sub(r"from [-+.\de]+ to [-+.\de]+(?=, its)", "from … to …", said)
+            refusals[code, re.sub(r"[\d.]+ GB are free", "… GB are free", said)].append(method)
 
     def named(methods: list[str]) -> str:
         return "all" if len(methods) == everybody else ", ".join(methods)
@@ -233,7 +238,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(1)
     for found in pkgutil.walk_packages(INRSuperResolutionLib.__path__, "INRSuperResolutionLib."):
-        if not found.name.endswith(("__main__", ".demo")):
+        if not found.name.endswith(("__main__", ".demo")) and len(options.method) > 1:
             importlib.import_module(found.name)  # once, and not in each process
     rows, wrong = written(), 0
     for kind in options.kind:

@@ -19,7 +19,7 @@ from INRSuperResolutionLib import InrsrError, read
 PAGE = Path(__file__).resolve().parents[1] / "Documentation" / "reading.md"
 HEAD = """# What is read, and what is refused
 
-NIfTI, FreeSurfer (`.mgh`, `.mgz`), NRRD, MetaImage, a DICOM file (`.dcm`, also with several frames) and a folder with one DICOM
+NIfTI (also as `.hdr` and `.img`), FreeSurfer (`.mgh`, `.mgz`), NRRD, MetaImage (each also with its values in a file beside it), a DICOM file (`.dcm`, also with several frames) and a folder with one DICOM
 series. Reading comes before any method, so a fault ends in the same way with each of them: exit code 2 (4 where the file would not
 fit the memory) and one line that tells the cause; no file is written.
 
@@ -31,10 +31,18 @@ fit the memory) and one line that tells the cause; no file is written.
 | NIfTI whose sform is zero or no affine, with a good qform | the qform |
 | NIfTI with both codes 0 | voxel sizes, first axis from right to left (as nibabel); left and right may be swapped |
 | NIfTI, NRRD, MetaImage in micron, cm or metre | turned to mm |
+| NIfTI with one value per voxel that is said to hold vectors, matrices or colours | a plain image |
+| NRRD without a space, or in one that is not the patient's (`scanner-xyz` …) | left-posterior-superior, as ITK takes it |
+| NRRD with an axis without direction; MetaImage with words but no numbers for its directions | as ITK takes it |
+| MetaImage without spacing | 1 mm |
+| NRRD, MetaImage with more bytes than values | the first ones |
 | DICOM with a step between slices that is 1.5 times the usual one | each slice at its own place; the gap is told in mm |
+| DICOM whose headers tell more slices (ImagesInAcquisition, NumberOfSlices), or whose numbers do not begin with 1 | the slices that are there |
+| DICOM slices of several echoes, b values, time points or frames of reference, at positions of their own | one volume |
 | one DICOM slice without a thickness | 1 mm |
 
-What is not told, because it is certain: slices and frames are put in the order of their positions; each has its own rescale, type and
+What is not told, because it is certain: NIfTI offsets within the header mean its end, damaged extensions do not matter, and whether a file is packed
+is seen from its bytes, not its name; slices and frames are put in the order of their positions; each has its own rescale, type and
 thickness; a thickness of 0, below 0, or that is no number counts as absent; bits above those stored are dropped; MONOCHROME1 changes no
 value; Siemens mosaics are untiled (one; several are refused); files that are no images (reports, a DICOMDIR, text) do not matter.
 

@@ -340,6 +340,19 @@ def test_a_fit_that_diverges_is_told(tmp_path, volume, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.nii"]
 
 
+@pytest.mark.parametrize(("factor", "code"), [(1.4, 0), (2.5, 2), (-2.0, 2)])
+def test_a_result_far_beyond_its_input_is_told(tmp_path, volume, monkeypatch, factor, code):
+    """Numbers, but those of a fit that has diverged."""
+    from INRSuperResolutionLib.methods.plain.interpolation import SplineRepresentation
+
+    evaluate = SplineRepresentation.evaluate
+    monkeypatch.setattr(SplineRepresentation, "evaluate", lambda s, grid, c: factor * evaluate(s, grid, c))
+    got, event = work(tmp_path, good(volume))
+    assert got == code
+    assert code == 0 or ("the fit has diverged" in event["message"] and "learning rate" in event["advice"])
+    assert sorted(p.name for p in tmp_path.iterdir()) == (["a.nii", "o.nii"] if code == 0 else ["a.nii"])
+
+
 def test_torch_without_memory_is_told_by_the_worker(tmp_path, volume, monkeypatch):
     def run(job, progress):
         torch.empty(10**15)
@@ -355,6 +368,14 @@ def test_slices_that_planes_tell_nothing_of_are_refused(spacing):
     volumes = [phantom((24, 22, 6), np.diag([*spacing, 1.0]), name="far apart"), phantom((24, 22, 6), seed=1)]
     with pytest.raises(InputError, match=r"far apart: voxels of .* times longer than wide"):
         inrsr_library.fit("multicontrast", [volumes[0], volumes[0].replace(name="b")], max_seconds=1)
+
+
+def test_scans_in_other_units_are_refused():
+    """One in micron that is said to be in mm: a guide of so many lines would not fit the memory."""
+    volumes = [phantom((16, 14, 5), np.diag([s, s, 4 * s, 1.0]), name=f"{s:g}") for s in (1e-3, 1.0)]
+    for given in (volumes, volumes[::-1]):
+        with pytest.raises(InputError, match=r"voxels of 1 are 4 mm long, those of 0\.001 0\.001 mm"):
+            inrsr_library.fit("multicontrast", given)
 
 
 def test_tiny_voxels_are_restored():

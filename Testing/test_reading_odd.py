@@ -57,6 +57,14 @@ def test_nifti(tmp_path, case, packed):
     assert_is(path, affine=A, told=told)
 
 
+def test_freesurfer_whose_ending_is_wrong(tmp_path):
+    nib.save(nib.MGHImage(DATA, A.astype(np.float32)), tmp_path / "a.mgh")
+    (tmp_path / "b.mgz").write_bytes((tmp_path / "a.mgh").read_bytes())
+    (tmp_path / "c.mgh").write_bytes(gzip.compress((tmp_path / "a.mgh").read_bytes()))
+    for name in ("a.mgh", "b.mgz", "c.mgh"):
+        assert_is(tmp_path / name, affine=A)
+
+
 def test_nifti_with_damaged_extensions(tmp_path):
     """What is between header and values does not matter."""
     image = nib.Nifti1Image(DATA, A)

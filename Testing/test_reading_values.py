@@ -109,7 +109,7 @@ def test_seco_writes_the_numbers_it_was_given(tmp_path, inrsr):
         ((data > 0) * 400 + (data == IDS[2]) * 300 + rng.normal(0, 5, data.shape)).astype(np.float32),
     )
     done = inrsr("upscale", "seco", "image.nii.gz", "--labels", "labels.nii.gz", "--labels-output", "out.nii.gz", "--scale", "2",
-                 "2", "1", "--preset", "fast", "--max-seconds", "8", "--threads", "1", cwd=tmp_path)  # fmt: skip
+                 "2", "1", "--preset", "fast", "--threads", "1", cwd=tmp_path)  # fmt: skip
     assert done.returncode == 0, done.stderr
     got = np.asarray(nib.load(tmp_path / "out.nii.gz").dataobj)
     assert set(np.unique(got)) == {0, IDS[1], IDS[2]}

@@ -71,6 +71,7 @@ def test_twenty_pairs_by_keyboard_stopped_and_gone_on_with(host, slicer, panel, 
 
 def test_what_is_shown_tells_no_method_and_is_the_right_pair(slicer, panel, study, section):
     section.startButton.click()
+    assert panel.ui.inputSelector.currentNode() is None  # not chosen as the input of a run
     made = read_study(study)
     for trial in range(4):
         nodes = [slicer.util.getNode(name) for name in ("left", "right")]

@@ -128,6 +128,17 @@ def test_questions_of_the_command_tell_nothing(study, tmp_path):
         assert word not in done.stderr.replace("pair", "").replace(str(tmp_path), "")
 
 
+def test_pairs_are_shown_in_an_empty_folder_only(study, tmp_path, inrsr):
+    (tmp_path / "show").mkdir()
+    (tmp_path / "show" / "mine.txt").write_text("mine")
+    done = inrsr("study", "run", study, "--reader", "anna", "--show", tmp_path / "show")
+    assert done.returncode == 2 and "holds mine.txt" in done.stderr
+    assert [p.name for p in (tmp_path / "show").iterdir()] == ["mine.txt"]
+    done = inrsr("study", "run", study, "--reader", "anna", "--show", tmp_path / "none")
+    assert done.returncode == 2 and "does not exist" in done.stderr
+    assert read_study(study).trials == {}
+
+
 def keys_of(reader: str, count: int = 40) -> list[int]:
     return np.random.default_rng(len(reader)).integers(1, 6, count).tolist()
 

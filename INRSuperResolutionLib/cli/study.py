@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ..study.session import Session
 
 
+# what stands in the folder of --show
+SHOWN = ("left.nii", "right.nii")
+
+
 def add(commands: Commands) -> None:
     """The command, what can be done with a study, and their arguments."""
     study = commands.add_parser("study", help="a blinded reader study of two methods")
@@ -39,7 +43,7 @@ def add(commands: Commands) -> None:
     read.add_argument("--reader", required=True, metavar="NAME")
     read.add_argument(
         "--show", metavar="FOLDER", required=True,
-        help="an existing folder: each pair appears there as left.nii and right.nii, to be opened in any viewer",
+        help="an empty folder: each pair appears there as left.nii and right.nii, to be opened in any viewer",
     )  # fmt: skip
     add_debug(read)
     read.set_defaults(run=run_reading)
@@ -102,6 +106,9 @@ def run_reading(options: argparse.Namespace) -> None:
     folder = Path(options.show)
     if not folder.is_dir():
         raise InputError(f"the folder {folder} does not exist", "Make it first")
+    others = sorted(p.name for p in folder.iterdir() if p.name not in SHOWN)
+    if others or any((folder / p).is_symlink() for p in SHOWN):
+        raise InputError(f"{folder} holds {(others or SHOWN)[0]}", "Give an empty folder: pairs are written there")
     session = Session(options.study, options.reader)
     print("; ".join(f"{n} {what}" for n, what in enumerate(KEYS, 1)) + "; b back, q quit", file=sys.stderr)
     shown = None

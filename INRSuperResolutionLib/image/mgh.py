@@ -46,11 +46,10 @@ def _opened(path: Path) -> Any:
     needed = math.prod(sizes) * header.get_data_dtype().itemsize
     check_room(path, needed)
     kind: Any = nib.freesurfer.MGHImage
-    return (
-        kind.from_bytes(unpacked(path, header.get_data_offset() + needed))
-        if is_packed(path)
-        else kind.from_filename(path)
-    )
+    if is_packed(path):
+        return kind.from_bytes(unpacked(path, header.get_data_offset() + needed))
+    # nibabel goes by the name, which may have won an ending
+    return kind.from_filename(path) if path.suffix.lower() == ".mgh" else kind.from_bytes(path.read_bytes())
 
 
 def _affine(image: Any, path: Path) -> np.ndarray:

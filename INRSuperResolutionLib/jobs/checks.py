@@ -20,6 +20,8 @@ from .job import Job, is_dicom_output
 # of what is foreseen of a method, which may be too much
 SURE_PART = 0.75
 MANY_VOXELS = 10**6
+# of the range of an input, how far a result may go beyond it
+MOST_BEYOND = 1.0
 
 
 def check_job(job: Job) -> None:
@@ -70,6 +72,20 @@ def check_finite(results: Sequence[Volume], probabilities: np.ndarray | None = N
         if suspicious and (odd := int(data.size - np.count_nonzero(np.isfinite(data)))):
             raise InputError(
                 f"the result of {name} has {odd} voxels that are NaN or infinite: the fit has diverged",
+                "Leave the settings as the preset has them, or give a smaller learning rate",
+            )
+
+
+def check_within_reach(results: Sequence[Volume], inputs: Sequence[Volume]) -> None:
+    """Raise InputError if a result goes beyond the range of its input by more than that range: no method does that in earnest."""
+    for result, given in zip(results, inputs):
+        low, high = float(given.data.min()), float(given.data.max())
+        reach = MOST_BEYOND * (high - low or max(abs(high), 1.0))
+        lowest, highest = float(result.data.min()), float(result.data.max())
+        if lowest < low - reach or highest > high + reach:
+            raise InputError(
+                f"the result of {result.name} goes from {lowest:g} to {highest:g}, its input from {low:g} to {high:g}: the "
+                "fit has diverged",
                 "Leave the settings as the preset has them, or give a smaller learning rate",
             )
 

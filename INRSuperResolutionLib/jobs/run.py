@@ -22,7 +22,7 @@ from ..memory import return_freed
 from ..methods import get_method, load_representation
 from ..progress import Progress
 from ..representation import Representation
-from .checks import check_finite, check_job, check_memory
+from .checks import check_finite, check_job, check_memory, check_within_reach
 from .derive import run_derive
 from .estimate import SECONDS_PER_WRITTEN_VOXEL, Estimate, estimate
 from .grids import output_grids
@@ -192,6 +192,7 @@ def sample(found: Found, job: Job, like: Grid | None, progress: Progress) -> Non
     if job.labels_output or job.probabilities_output:
         found.probabilities = found.representation.probabilities(found.grids[0])
     check_finite(found.results, found.probabilities)
+    check_within_reach(found.results, found.volumes)
 
 
 def draw_maps(found: Found, job: Job, progress: Progress) -> None:

@@ -23,7 +23,7 @@ def limit_run(job: Job, started: float, progress: Progress) -> None:
     """
     if job.max_seconds is None:
         return
-    told = f"the results are not ready within the {job.max_seconds:g} s of --max-seconds"
+    told = f"the results are not ready within the time limit of {job.max_seconds:g} s"
     progress.limit(started + job.max_seconds, InputError(told, ADVICE))
 
 
@@ -41,7 +41,8 @@ def seconds_for_fit(job: Job, foreseen: Estimate, started: float, progress: Prog
     spent = time.perf_counter() - started
     if spent + SURE_PART * rest > job.max_seconds:
         raise InputError(
-            f"{job.max_seconds:g} s are too short: without any fit, the run takes about {spent + rest:.0f} s", ADVICE
+            f"the time limit of {job.max_seconds:g} s is too short: without any fit, the run takes about {spent + rest:.0f} s",
+            ADVICE,
         )
     left, least = job.max_seconds - spent - SPARE * rest, LEAST_PART * job.max_seconds
     if left < least and foreseen.stages.get("fit"):

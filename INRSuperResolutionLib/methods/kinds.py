@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..acquisition.slice_profile import describe_slices
 from ..errors import InputError
 from ..representation import Contrast, Representation
 
@@ -84,6 +83,8 @@ def representation_from(metadata: Mapping[str, Any], arrays: Mapping[str, np.nda
     for name, kind in (("registered_affines", list), ("labels", list), ("slices", list), ("weights", dict)):
         if not isinstance(metadata["provenance"].get(name), (kind, type(None))):
             raise TypeError(f"provenance: {name}")
+    from ..acquisition.slice_profile import describe_slices  # scipy, which a panel does not need to list the methods
+
     for told in metadata["provenance"].get("slices") or []:
         describe_slices(told)  # as whoever samples it will be told
     choice = metadata["provenance"].get("choice")

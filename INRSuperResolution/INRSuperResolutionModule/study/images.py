@@ -22,11 +22,14 @@ class PairInViews:
         display.SetWindowLevelMinMax(*window)
         display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
         for volume in volumes:
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", volume.name)
+            # hidden before it comes into the scene: selectors of the panel would choose it
+            node = slicer.vtkMRMLScalarVolumeNode()
+            node.SetName(volume.name)
             node.SetHideFromEditors(True)
             node.SetSaveWithScene(False)
             slicer.util.updateVolumeFromArray(node, volume.data.transpose(2, 1, 0).copy())
             node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.affine))
+            node = slicer.mrmlScene.AddNode(node)
             node.SetAndObserveDisplayNodeID(display.GetID())
             self._nodes.append(node)
         self._comparison.start("sideBySide", *self._nodes)

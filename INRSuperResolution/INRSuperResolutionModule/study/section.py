@@ -9,15 +9,15 @@ from .images import PairInViews
 
 
 class StudySection:
-    """A collapsed section at the end of the panel.
+    """A collapsed section of the panel.
 
     Parameters
     ----------
-    layout
-        Of the panel.
+    layout, place
+        The layout of the panel, and where in it the section stands.
     """
 
-    def __init__(self, layout) -> None:
+    def __init__(self, layout, place: int) -> None:
         self.button = ctk.ctkCollapsibleButton()
         self.button.objectName = "studyButton"
         self.button.text = _("Reader study")
@@ -27,7 +27,7 @@ class StudySection:
         self._shortcuts = []
         self._pair = PairInViews()
         self._build()
-        layout.addWidget(self.button)
+        layout.insertWidget(place, self.button)
         self.button.collapsed = True
         self._show()
 

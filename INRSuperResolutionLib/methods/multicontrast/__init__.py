@@ -16,6 +16,8 @@ from .settings import GuidedSettings, InrSettings, SelfSupervisedSettings
 
 # pixels across a slice, at most: planes teach nothing of more, and the lattices of the stencil grow with their third power
 MOST_PIXELS = 40.0
+# the longest voxel of one scan in shortest ones of another, at most; micron that are taken for mm are far beyond
+MOST_APART = 100.0
 
 INR_PRESETS = {
     "fast": InrSettings(
@@ -61,15 +63,27 @@ def fit(volumes: Sequence[Volume], settings: GuidedSettings | InrSettings, conte
                 f" lies between their slices",
                 "Check the header, or use cubic",
             )
+    check_alike(volumes)
     from .guided import fit_guided
 
     return fit_guided(volumes, settings, context)
+
+
+def check_alike(volumes: Sequence[Volume]) -> None:
+    """Raise InputError for scans whose voxels differ so much in size that one tells nothing of the other."""
+    fine, coarse = (f(volumes, key=lambda v: max(v.spacing)) for f in (min, max))
+    if max(coarse.spacing) > MOST_APART * min(fine.spacing):
+        raise InputError(
+            f"voxels of {coarse.name} are {max(coarse.spacing):.3g} mm long, those of {fine.name} {min(fine.spacing):.3g} mm",
+            "Check the headers: scans of one patient are nearer to each other",
+        )
 
 
 def fit_self_supervised(
     volumes: Sequence[Volume], settings: SelfSupervisedSettings, context: FitContext
 ) -> Representation:
     """Fit the guided network to one scan, or to several, each with what guides it has."""
+    check_alike(volumes)
     from .guided import fit_guided
 
     return fit_guided(volumes, settings, context)
