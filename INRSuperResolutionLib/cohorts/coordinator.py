@@ -171,7 +171,7 @@ def connected(workers: int, scheduler: str | None) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=None,  # the cases' own processes are looked after by their memory check
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port; None would open the usual one
                 silence_logs=logging.CRITICAL,
                 local_directory=str(folder),
             )
