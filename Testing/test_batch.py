@@ -17,10 +17,10 @@ from phantoms import phantom
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib.cohorts.case import DONE, FAILED, FAULTY, Outcome, finished, run_case
-from INRSuperResolutionLib.cohorts.coordinator import Clock, only_one, run_batch
+from INRSuperResolutionLib.cohorts.coordinator import Clock, _handed_out, only_one, run_batch
 from INRSuperResolutionLib.cohorts.manifest import Case, read_manifest
 from INRSuperResolutionLib.cohorts.summary import patient_axes, write_page, write_table
-from INRSuperResolutionLib.errors import InputError
+from INRSuperResolutionLib.errors import InputError, InrsrError
 from INRSuperResolutionLib.jobs.scratch import lock
 
 pytest.importorskip("distributed")
@@ -241,6 +241,37 @@ def test_a_wrong_address_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("INRSuperResolutionLib.cohorts.coordinator.SECONDS_TO_FIND", 0.5)
     with pytest.raises(InputError, match="no scheduler answers"):
         run_batch([Case("a", None)], tmp_path, lambda o: None, scheduler="tcp://127.0.0.1:9")
+
+
+def test_a_lost_scheduler_is_told(tmp_path):
+    class Future:
+        key = "a"
+
+        def cancelled(self) -> bool:
+            return True
+
+    class Client:
+        loop = None
+
+        def scheduler_info(self, n_workers: int) -> dict[str, dict[str, int]]:
+            return {"workers": {}}
+
+        def submit(self, *arguments: object, **options: object) -> Future:
+            return Future()
+
+    class Completed(list):
+        def __init__(self, loop: object) -> None:
+            super().__init__()
+
+        add = list.append
+
+        def __next__(self) -> Future:
+            return self.pop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dask.distributed.as_completed", Completed)
+        with pytest.raises(InrsrError, match="scheduler was lost"):
+            list(_handed_out(Client(), [Case("a", None)], "", None, run_case))
 
 
 def test_the_table_takes_whatever_a_reason_holds(tmp_path):

@@ -24,7 +24,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 def make_parser() -> Parser:
     """The arguments of all commands."""
-    from . import batch, benchmark, degrade, evaluate, methods, simulate, study, train, upscale
+    from . import batch, benchmark, bids, degrade, evaluate, methods, simulate, study, train, upscale
     from .arguments import Parser
 
     parser = Parser(
@@ -33,7 +33,7 @@ def make_parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"inrsr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
-    for command in (methods, upscale, degrade, evaluate, simulate, train, batch, benchmark, study):
+    for command in (methods, upscale, degrade, evaluate, simulate, train, batch, bids, benchmark, study):
         command.add(commands)
     return parser
 

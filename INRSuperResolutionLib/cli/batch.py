@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from .arguments import Commands, add_debug
 
 if TYPE_CHECKING:
     from ..cohorts.case import Outcome
+    from ..cohorts.manifest import Case
 
 SECONDS_BETWEEN_TABLES = 2.0
 
@@ -29,32 +31,34 @@ def add(commands: Commands) -> None:
     batch.add_argument(
         "--output", required=True, metavar="FOLDER", help="a folder a case, summary.html and summary.csv"
     )
-    where = batch.add_mutually_exclusive_group()
+    batch.add_argument("--resume", action="store_true", help="what is always done: only what is not done is done")
+    add_where(batch)
+    add_debug(batch)
+    batch.set_defaults(run=run_batch_command)
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """Where and how the cases run."""
+    where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--workers", type=int, metavar="N", help="cases at a time (default: what cores and memory allow)"
     )
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, whose workers see the same files"
     )
-    batch.add_argument(
+    parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="CPU threads of each case (default: %(default)d)"
     )
-    batch.add_argument("--max-seconds", type=float, metavar="S", help="what each run may plan for, as of upscale")
-    batch.add_argument(
+    parser.add_argument("--max-seconds", type=float, metavar="S", help="what each run may plan for, as of upscale")
+    parser.add_argument(
         "--case-seconds", type=float, metavar="S", help="a case that takes longer fails, and the rest go on"
     )
-    batch.add_argument("--resume", action="store_true", help="what is always done: only what is not done is done")
-    batch.add_argument("--progress", choices=("bar", "json", "none"), default="bar")
-    add_debug(batch)
-    batch.set_defaults(run=run_batch_command)
+    parser.add_argument("--progress", choices=("bar", "json", "none"), default="bar")
 
 
 def run_batch_command(options: argparse.Namespace) -> None:
     """``inrsr batch``."""
-    for name in ("workers", "threads", "max_seconds", "case_seconds"):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise InputError(f"--{name.replace('_', '-')} {value:g} is not positive", "Give a number above 0")
+    check_numbers(options)
     output = Path(options.output).absolute()
     if not output.parent.is_dir():
         raise InputError(f"the folder {output.parent} does not exist", "Make it first")
@@ -64,6 +68,21 @@ def run_batch_command(options: argparse.Namespace) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file", "Name a folder")
     output.mkdir(exist_ok=True)
+    do_cases(cases, output, options)
+
+
+def check_numbers(options: argparse.Namespace) -> None:
+    """Refuse numbers that are not positive."""
+    for name in ("workers", "threads", "max_seconds", "case_seconds"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise InputError(f"--{name.replace('_', '-')} {value:g} is not positive", "Give a number above 0")
+
+
+def do_cases(
+    cases: list[Case], output: Path, options: argparse.Namespace, also: Callable[[Outcome], None] | None = None
+) -> None:
+    """Do cases, tell of them as they come (and let ``also`` know), and sum up. Raises what the worst failed case did."""
     from ..cohorts.capacity import usual_workers
     from ..cohorts.case import DONE
     from ..cohorts.coordinator import Clock, run_batch
@@ -76,6 +95,8 @@ def run_batch_command(options: argparse.Namespace) -> None:
         nonlocal written
         clock.count(outcome)
         found[outcome.case] = outcome
+        if also is not None:
+            also(outcome)
         show(outcome, clock, options.progress)
         if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
             write_table([found[c.name] for c in cases if c.name in found], output / "summary.csv")

@@ -82,9 +82,10 @@ def run_case(case: Case, stop_file: str = "", limit_seconds: float | None = None
         if event["event"] == "warning":
             warnings.append(str(event["message"]))
 
-    folder = Path(str(case.job.report)).parent
+    folders = {Path(path).parent for path in (str(case.job.report), *case.job.outputs)}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
         report = run_in_worker(case.job, hear, stop)
     except Cancelled:
         if stop_file and Path(stop_file).exists():
@@ -100,8 +101,9 @@ def run_case(case: Case, stop_file: str = "", limit_seconds: float | None = None
         taken = time.monotonic() - started
         return Outcome(case.name, state, str(told), told.exit_code, taken, warnings=warnings)
     finally:
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # where nothing came of it
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # where nothing came of it
         over.set()
         watcher.join()
     return replace(outcome_of(case.name, report), warnings=warnings)

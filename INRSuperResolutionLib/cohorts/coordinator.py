@@ -73,6 +73,8 @@ def run_batch(
         Without Dask distributed.
     InputError
         If no scheduler answers.
+    InrsrError
+        If the scheduler is lost.
     """
     stop = output / f"{STOP}{uuid.uuid4().hex[:8]}"
     with only_one(output):
@@ -117,6 +119,8 @@ def _handed_out(client: Any, cases: Sequence[Case], stop: str, limit: float | No
     more()
     while names:
         future = next(running)
+        if future.cancelled():  # nobody here cancels: its scheduler went
+            raise InrsrError("the scheduler was lost", "Start it, then give the same command again: what is done stays")
         case = names.pop(future.key)
         yield _outcome(future, case)
         future.release()
@@ -171,7 +175,7 @@ def connected(workers: int, scheduler: str | None) -> Iterator[Any]:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=None,  # the cases' own processes are looked after by their memory check
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port; None would open the usual one
                 silence_logs=logging.CRITICAL,
                 local_directory=str(folder),
             )

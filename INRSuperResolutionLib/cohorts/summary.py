@@ -107,7 +107,7 @@ def _pictures(outcome: Outcome, case: Case) -> list[str]:
     """Input and result in three planes, as HTML images; the picture is made once and kept beside the results."""
     if outcome.state != DONE or case.job is None or not outcome.outputs:
         return []
-    kept = Path(outcome.outputs[0]).parent / "thumbnails.png"
+    kept = Path(str(case.job.report)).parent / "thumbnails.png"
     if not kept.is_file() or kept.stat().st_mtime < Path(outcome.outputs[0]).stat().st_mtime:
         try:
             draw(read(case.job.inputs[0]), read(outcome.outputs[0]), kept)
