@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from phantoms import oblique, smooth_head
@@ -65,6 +67,8 @@ def test_told_beside_interpolation(tmp_path, capsys):
         write(volume, tmp_path / name)
     assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz"), "--artefacts"]) == 0
     assert capsys.readouterr().out.count("bands") == 3
+    assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz"), "--artefacts", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["result"]["band"] == pytest.approx(figures["result"].band, rel=1e-3)
     assert main(["evaluate", str(tmp_path / "a.nii.gz"), str(tmp_path / "none.nii.gz"), "--artefacts"]) == 2
 
 

@@ -136,7 +136,11 @@ def run_artefacts(options: argparse.Namespace) -> None:
     from ..image.files import read
 
     figures = beside_interpolation(read(options.result), read(options.reference))
-    print(json_text({name: asdict(f) for name, f in figures.items()}, indent=1) if options.json else told(figures))
+    plain = {
+        name: {k: [float(x) for x in v] if isinstance(v, tuple) else float(v) for k, v in asdict(f).items()}
+        for name, f in figures.items()
+    }
+    print(json_text(plain, indent=1) if options.json else told(figures))
 
 
 def noise_figures(

@@ -46,9 +46,15 @@ def run_simulate(options: argparse.Namespace) -> None:
     rows = []
     for number, (path, volume, own) in enumerate(zip(options.inputs, volumes, left_out), 1):
         scores = []
-        for score in compare_methods(volume, options.methods or USUAL, own, options.seed):
+
+        def told(text: str, path: str = path) -> None:
+            print(f"{path}: {text}", file=sys.stderr, flush=True)
+
+        for score in compare_methods(volume, options.methods or USUAL, own, told, options.seed):
             scores.append(score)
             print(f"{path}: {score.method} {score.psnr:.2f} dB, {score.seconds:.0f} s", file=sys.stderr, flush=True)
+        if not scores:
+            raise InputError(f"{path}: none of the methods can be judged on it", "Give other --methods")
         scores.sort(key=lambda s: -s.psnr)
         rows += [
             {

@@ -6,7 +6,7 @@ The slices, and how they are cut, are those by which ``auto`` decides (:mod:`met
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,21 +60,16 @@ def cut_further(volume: Volume, seed: int = 0) -> LeftOut:
     return left_out
 
 
-def compare_methods(volume: Volume, methods: Sequence[str], left_out: LeftOut, seed: int = 0) -> Iterator[Score]:
-    """The score of each method; one that cannot do it is passed over, unless it is the only one.
-
-    Raises
-    ------
-    InrsrError
-        What the only method says.
-    """
+def compare_methods(
+    volume: Volume, methods: Sequence[str], left_out: LeftOut, told: Callable[[str], object], seed: int = 0
+) -> Iterator[Score]:
+    """The score of each method; why one cannot do it is `told`, and the next one is tried."""
     for method in methods:
         started = time.perf_counter()
         try:
             images = restored_by(method, volume, left_out, seed)
-        except InrsrError:
-            if len(methods) == 1:
-                raise
+        except InrsrError as error:
+            told(f"{method} cannot be judged: {error}")
             continue
         yield Score(method, left_out.psnr(images), time.perf_counter() - started, images)
 
@@ -90,8 +85,9 @@ def restored_by(method: str, volume: Volume, left_out: LeftOut, seed: int) -> li
             coarse, grids = [p.coarse for p in planes], [p.grid for p in planes]
             drawn = [m.restore_others(coarse, grids) for m in members]  # type: ignore[attr-defined]
             return [sum(s * d[n] for s, d in zip(shares, drawn)) for n in range(len(planes))]
-        # interpolation was taken instead
-        return left_out.interpolated(3)
+        # the method itself took interpolation instead
+        taken = whole.provenance.get("left_out", {}).get("taken", "cubic")
+        return left_out.interpolated(1 if taken == "linear" else 3)
     profile = left_out.scan.profile
     return [fitted_to_a_plane(method, p, profile, seed=seed).sample(p.grid)[0].data for p in planes]
 

@@ -93,6 +93,10 @@ def judged(
     weights = left_out.mixture(start, list(found.values()))
     mixed = [b + sum(w * (own[n] - b) for w, own in zip(weights, found.values())) for n, b in enumerate(start)]
     figures = {name: left_out.psnr(f) for name, f in {**images, "spline": start, **found, "combined": mixed}.items()}
+    alone = max(found, key=lambda name: figures[name])
+    if figures[alone] >= figures["combined"]:  # the mixture must earn its place
+        weights = np.array([float(name == alone) for name in found])
+        figures["combined"] = figures[alone]
     best = max(ORDERS, key=lambda name: figures[name])
     made: Representation
     if figures["combined"] < figures[best] - MARGIN_DB:

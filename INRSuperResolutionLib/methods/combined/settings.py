@@ -13,7 +13,7 @@ from ..multicontrast.settings import SelfSupervisedSettings
 class CombinedSettings:
     """Of the two methods, what one may want to change."""
 
-    steps: int = SelfSupervisedSettings.steps
+    steps: int = SelfSupervisedSettings.steps * 2 // 3
     """Training steps of the guided network on the scan itself."""
     crop: int = SelfSupervisedSettings.crop
     """Side of its crops in pixels."""

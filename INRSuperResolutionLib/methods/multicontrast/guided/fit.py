@@ -90,7 +90,7 @@ def fit_guided(volumes: Sequence[Volume], settings: GuidedSettings, context: Fit
             context.progress.update(done, loss=sum(loss for loss, _ in found) / len(found))
             context.progress.preview(lambda path: write(representation.preview(), path))
     context.progress.update(1.0)
-    representation.agree_with_samples()
+    representation.agree_with_samples(context.grids)
     representation.provenance.update(
         parameters=sum(p.numel() for p in network.parameters()),
         steps=step,

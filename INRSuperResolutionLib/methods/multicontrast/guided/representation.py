@@ -82,14 +82,18 @@ class GuidedRepresentation(Representation):
         with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=self._mixed):
             return self.network(x.contiguous(memory_format=torch.channels_last), channel).float()
 
-    def agree_with_samples(self) -> None:
-        """Take out of the splines what the residuals add to the slices' averages, and what only sharpens noise."""
+    def agree_with_samples(self, grids: Sequence[Grid] | None = None) -> None:
+        """Take out of the splines what the residuals add to the slices' averages, and what only sharpens noise.
+
+        Where it is known on which `grids` the function will be sampled, the residuals are found there, and kept.
+        """
         for target in self.targets:
             scan = target.scan
             step, size = target.steps()[scan.thick], scan.volume.shape[scan.thick]
             lattice: list[np.ndarray] = [np.arange(n, dtype=np.float64) for n in scan.volume.shape]
             ends = 0.5 / step + MARGIN
-            lattice[scan.thick] = step * np.arange(-math.ceil(ends), math.ceil((size - 1) / step + ends) + 1)
+            start = 0.0 if grids is None else step * self._phase(target, grids[target.channel])
+            lattice[scan.thick] = start + step * np.arange(-math.ceil(ends), math.ceil((size - 1) / step + ends) + 1)
             count, first = len(lattice[scan.thick]), lattice[scan.thick][0]
             taps = zip(*scan.taps())
             slices = sum(w * basis_matrix((np.arange(size) + o - first) / step, count, 3) for o, w in taps)
@@ -154,7 +158,8 @@ class GuidedRepresentation(Representation):
             if self._runs(target, coordinates) is None:
                 values += self._residual_on_axes(target, coordinates, grid.spacing)
             else:
-                values += self._residual_on(target, coordinates)
+                kept = self._kept(target, coordinates)
+                values += self._residual_on(target, coordinates) if kept is None else kept
             slices = coordinates[scan.thick].reshape([-1 if a == scan.thick else 1 for a in range(3)])
             order = np.argsort([source for source, _ in axes]).tolist()
             values, outside, slices = values.permute(*order), outside.transpose(order), slices.transpose(order)
@@ -186,6 +191,28 @@ class GuidedRepresentation(Representation):
                 return None
             runs.append([slice(n, None, round(every)) for n in range(min(round(every), len(c)))])
         return runs
+
+    @staticmethod
+    def _phase(target: Target, grid: Grid) -> float:
+        """Where in the stencil's step the planes of a grid lie, 0 to 1; 0 where it has planes at several places."""
+        axes = axis_map(grid, target.scan.volume.affine)
+        places = np.zeros(1) if axes is None else axes[target.scan.thick][1] / target.steps()[target.scan.thick]
+        parts = np.mod(places, 1)
+        return float(parts[0]) if np.allclose(np.mod(parts - parts[0] + 0.5, 1), 0.5, atol=1e-6) else 0.0
+
+    def _kept(self, target: Target, coordinates: Sequence[np.ndarray]) -> Tensor | None:
+        """r_c on a lattice that is part of the one on which the agreement was made; None where it is not."""
+        if target.channel not in self._lattices:
+            return None
+        lattice, residual = self._lattices[target.channel]
+        chosen = []
+        for c, points in zip(coordinates, lattice):
+            step = points[1] - points[0] if len(points) > 1 else 1.0
+            n = np.rint((c - points[0]) / step).astype(int)
+            if n.min() < 0 or n.max() >= len(points) or not np.allclose(points[n], c, rtol=0, atol=1e-6):
+                return None
+            chosen.append(n)
+        return residual[np.ix_(*chosen)]
 
     def _residual_on_axes(self, target: Target, coordinates: list[np.ndarray], spacing: Sequence[float]) -> Tensor:
         """r_c on the lattice spanned by indices along the axes: from our own lattice, by a cubic spline along each axis."""
