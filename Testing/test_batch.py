@@ -107,6 +107,15 @@ def test_a_case_is_done_once_and_again_when_its_input_its_job_or_its_result_chan
     assert finished(case.name, case.job) is None
 
 
+def test_a_mask_that_has_changed_since_makes_a_case_anew(folder):
+    text = "case,inputs,method,like\na,scan0.nii.gz,linear,scan1.nii.gz\n"
+    (case,) = read_manifest(manifest(folder, text), folder / "out")
+    assert run_case(case).state == DONE and finished(case.name, case.job) is not None
+    later = Path(case.job.report).stat().st_mtime + 1
+    os.utime(folder / "scan1.nii.gz", (later, later))
+    assert finished(case.name, case.job) is None
+
+
 def test_a_case_that_takes_too_long_fails_with_its_reason(folder):
     path = manifest(folder, "case,inputs,method,settings\na,scan0.nii.gz,self-supervised,steps=100000\n")
     (case,) = read_manifest(path, folder / "out")

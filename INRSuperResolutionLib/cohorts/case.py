@@ -117,6 +117,10 @@ def finished(name: str, job: Job) -> Outcome | None:
         wanted = {k: v for k, v in job.to_dict().items() if k in made}
         if made != wanted or not all(Path(p).is_file() for p in job.outputs):
             return None
+        made_at = Path(str(job.report)).stat().st_mtime
+        others = [*job.label_files(), *(p for p in (job.mask, job.like) if p)]
+        if any(Path(p).stat().st_mtime > made_at for p in others):  # the report holds no checksums of these
+            return None
         if [i["sha256"] for i in report["inputs"]] != [sha256(p) for p in job.inputs]:
             return None
         if not all(w["sha256"] == shipped().get(w["name"], w["sha256"]) for w in _weights(report)):
