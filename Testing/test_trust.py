@@ -14,7 +14,8 @@ from INRSuperResolutionLib import Volume
 from INRSuperResolutionLib.benchmarks.single import with_thick_slices
 from INRSuperResolutionLib.cli import main
 from INRSuperResolutionLib.errors import InputError
-from INRSuperResolutionLib.evaluation.uncertainty import half_width, slice_place, spline_through_profile
+from INRSuperResolutionLib.evaluation.agreement import spline_through_profile
+from INRSuperResolutionLib.evaluation.uncertainty import half_width, slice_place
 from INRSuperResolutionLib.image.grid import Grid
 from INRSuperResolutionLib.jobs.job import Job
 

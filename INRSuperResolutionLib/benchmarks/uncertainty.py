@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
-from ..evaluation.uncertainty import half_width, spline_through_profile
+from ..evaluation.agreement import spline_through_profile
+from ..evaluation.uncertainty import half_width
 from ..image.files import read
 from ..jobs.run import fit
 from ..pictures import figure_of

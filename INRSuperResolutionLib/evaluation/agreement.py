@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..acquisition.forward_model import SliceProfile
+from ..fitting import fit
 from ..image.grid import Grid
 from ..image.interpolate import axis_map
 from ..image.volume import Volume
@@ -48,3 +49,13 @@ def agreements(
         figures.append(figure)
         progress.update(1.0)
     return figures
+
+
+def spline_through_profile(volume: Volume, made: Mapping[str, Any], n: int, grid: Grid) -> Volume:
+    """The spline that gives the n-th input's samples back through its slice profile: all that is known without a method."""
+    volume = as_taken(volume, made, n)
+    kind = made["slice_profile"][n]
+    thickness = made["slices"][n]["slice_thickness"]
+    told = None if kind == "none" or thickness is None or isinstance(thickness, list) else float(thickness)
+    base = fit("cubic", [volume], slice_profile=kind, slice_thickness=told, grids=[grid])
+    return base.sample(grid)[0]

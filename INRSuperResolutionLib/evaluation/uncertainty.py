@@ -9,7 +9,7 @@ must be scaled so that 90 % of the errors are smaller (split conformal predictio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,16 +46,6 @@ WIDER = 1.2
 FEWEST_VOXELS = 500
 
 
-def spline_through_profile(volume: Volume, made: Mapping[str, Any], n: int, grid: Grid) -> Volume:
-    """The spline that gives the n-th input's samples back through its slice profile: all that is known without a method."""
-    volume = as_taken(volume, made, n)
-    kind = made["slice_profile"][n]
-    thickness = made["slices"][n]["slice_thickness"]
-    told = None if kind == "none" or thickness is None or isinstance(thickness, list) else float(thickness)
-    base = fit("cubic", [volume], slice_profile=kind, slice_thickness=told, grids=[grid])
-    return base.sample(grid)[0]
-
-
 def half_width(
     representation: Representation, volume: Volume, n: int, result: Volume, spline: Volume, seed: int = 0
 ) -> Volume:
@@ -68,7 +58,7 @@ def half_width(
     n
         Which input of the representation `volume` is.
     spline
-        See :func:`spline_through_profile`, on the grid of `result`.
+        See :func:`agreement.spline_through_profile`, on the grid of `result`.
     """
     made = representation.provenance
     volume = as_taken(volume, made, n)

@@ -10,8 +10,7 @@ import numpy as np
 
 from ..device import resolve_device
 from ..errors import InputError, InrsrError, tells_of_memory
-from ..evaluation.agreement import agreements
-from ..evaluation.uncertainty import half_width, spline_through_profile
+from ..evaluation.agreement import agreements, spline_through_profile
 from ..fitting import fit, resolve_method
 from ..image.files import read, read_grid, write, write_dicom, write_probabilities
 from ..image.grid import Grid
@@ -204,6 +203,8 @@ def draw_maps(found: Found, job: Job, progress: Progress) -> None:
         if job.added:
             found.maps[job.added[n]] = spline.replace(data=result.data - spline.data)
         if job.uncertainty:
+            from ..evaluation.uncertainty import half_width  # PyTorch, which interpolation does without
+
             found.maps[job.uncertainty[n]] = half_width(
                 found.representation, found.volumes[n], n, result, spline, job.seed
             )
