@@ -63,7 +63,7 @@ def draw(shown: Mapping[str, Volume], thick: int, path: Path) -> None:
     """Volumes on one grid side by side: two planes across the slices, through the middle of the patient."""
     first = next(iter(shown.values()))
     inside = foreground(first.data)
-    low, high = np.percentile(first.data[inside], [0.5, 99.7])
+    low, high = np.percentile(first.data[inside], [0.5, 97])  # fat may be brighter than what one looks at
     low = min(low, float(np.percentile(first.data, 1)))
     others = [axis for axis in range(3) if axis != thick]
     views = []
@@ -74,12 +74,12 @@ def draw(shown: Mapping[str, Volume], thick: int, path: Path) -> None:
     heights = [INCHES * first.shape[thick] * ratio / first.shape[sum(others) - across] for across, _, ratio, _ in views]
     figure = figure_of(INCHES * len(shown), sum(heights) + 0.3, facecolor="black")
     table = figure.subplots(2, len(shown), squeeze=False, gridspec_kw={"height_ratios": heights})
-    for row, (across, at, ratio, turned) in zip(table, views):
+    for n, (row, (across, at, ratio, turned)) in enumerate(zip(table, views)):
         for axes, (name, volume) in zip(row, shown.items()):
             plane = np.take(volume.data, at, axis=across)
             plane = plane if turned else plane.T
             axes.imshow(plane, cmap="gray", vmin=low, vmax=high, origin="lower", interpolation="nearest", aspect=ratio)
             axes.set_axis_off()
-            if row is table[0]:
+            if n == 0:
                 axes.set_title(name, color="white", fontsize=10)
     figure.savefig(path, dpi=110, facecolor="black")
