@@ -66,7 +66,7 @@ class GuidedSettings:
     stack_ends: float = 0.25
     """Part of the examples in which the virtual slices end inside the image, as those of a scan do."""
     guide_ends: float = 0.15
-    """Part of the examples in which the field of view of a guide ends inside the image, as those of scans may."""
+    """Part of the examples in which the field of view of a guide ends inside the image, if it does so in the scan."""
     doubt: float = 0.0
     """Part of the examples whose slices are cut by the other profile than the assumed one."""
     still_air: bool = True

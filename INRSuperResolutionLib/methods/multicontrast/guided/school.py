@@ -19,6 +19,8 @@ Taps = tuple[np.ndarray, np.ndarray]
 
 # slices with less foreground than this part of the largest one teach nothing
 SMALLEST_SLICE = 0.15
+# a guide that misses no more than this part of the patient is taken to show all of it
+COUNTS = 0.02
 # what a pixel outside the foreground counts in the loss: enough to keep the air dark
 BACKGROUND_WEIGHT = 0.1
 
@@ -38,7 +40,7 @@ class School:
         self.foreground = torch.movedim(foreground, thick, 0).contiguous()
         index = [np.arange(n, dtype=np.float64) for n in target.scan.volume.shape]
         step = target.step_across(target.lessons[0])
-        self.guides, self.known = [], []
+        self.guides, self.known, self.partial = [], [], []
         for guide in target.views:
             sides = []
             for side in (-1, 0, 1):
@@ -50,6 +52,7 @@ class School:
                 sides.append(torch.movedim(seen, thick, 0).contiguous())
             known = target.known_on(guide, target.scan.volume.affine, index)
             self.known.append(torch.movedim(known, thick, 0).contiguous())
+            self.partial.append(float((1 - known)[foreground > 0].mean()) > COUNTS)
             self.guides.append(torch.stack(sides, dim=1))  # slice, side, two axes in plane
         area = self.foreground.flatten(1).sum(1).numpy()
         useful = np.flatnonzero(area > SMALLEST_SLICE * area.max())
@@ -110,7 +113,9 @@ class School:
         seen = thinned(scan, line, truth[:, clipped[1]], ends, taps, target.noise)
         channels = [seen[None], down(phase(start + step * rows))]
         channels += [told[0].expand(-1, len(rows), len(columns)) for told in target.told_of(target.lessons[0])]
-        for link, guide, sides, known, use in zip(target.links, target.guides, self.guides, self.known, usable):
+        for link, guide, sides, known, partial, use in zip(
+            target.links, target.guides, self.guides, self.known, self.partial, usable
+        ):
             if not use:
                 channels.append(torch.zeros(PLANES + PHASES, len(rows), len(columns)))
                 continue
@@ -127,8 +132,11 @@ class School:
                 across = -1 if flips[1] else 1  # mirrored columns run through the guide's slices backwards
                 phases = phase(across * (link.scale * columns + link.offset))
                 channels.append(phases[:, None].expand(-1, len(rows), -1))
-            there = turned(known[k])[clipped[0]][:, clipped[1]] * self._field_of_view(len(rows), len(columns), rng)
-            channels[-2:] = [channel * there for channel in channels[-2:]]
+            if not known.all():
+                there = turned(known[k])[clipped[0]][:, clipped[1]]
+                if partial:  # it ends within the patient: that may be anywhere
+                    there = there * self._field_of_view(len(rows), len(columns), rng)
+                channels[-2:] = [channel * there for channel in channels[-2:]]
         x = torch.cat(channels)
         inner = slice(radius, radius + size)
         r, c = clipped[0][inner], clipped[1][inner]
