@@ -7,9 +7,9 @@ pretends not to have.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.abc
 import importlib.machinery
-import functools
 import importlib.metadata
 import logging
 import subprocess
