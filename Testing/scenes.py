@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from owntime import own_time
 
 from INRSuperResolutionLib.methods import METHODS
 
@@ -126,3 +127,21 @@ def quick_settings(method: str, folder: Path) -> dict:
 
         settings["weights"] = str(random_weights(method, folder / "tiny.safetensors"))
     return settings
+
+
+class Ticks:
+    """A timer of 5 ms in the GUI thread, and the longest time for which something of ours kept it from ticking."""
+
+    def __init__(self):
+        import qt
+
+        self._times = []
+        self._timer = qt.QTimer()
+        self._timer.interval = 5
+        self._timer.connect("timeout()", lambda: self._times.append(own_time()))
+        self._timer.start()
+
+    def longest(self) -> float:
+        self._timer.stop()
+        assert len(self._times) > 20
+        return float(np.diff(self._times).max())

@@ -9,29 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from owntime import own_time
-from scenes import calmest, quick_settings, run_and_wait, slow_request, wait
+from scenes import Ticks, calmest, quick_settings, run_and_wait, slow_request, wait
 from segments import segmentation_of
 
 HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.alone
-
-
-class Ticks:
-    """A timer of 5 ms in the GUI thread, and the longest time for which something of ours kept it from ticking."""
-
-    def __init__(self):
-        import qt
-
-        self._times = []
-        self._timer = qt.QTimer()
-        self._timer.interval = 5
-        self._timer.connect("timeout()", lambda: self._times.append(own_time()))
-        self._timer.start()
-
-    def longest(self) -> float:
-        self._timer.stop()
-        assert len(self._times) > 20
-        return float(np.diff(self._times).max())
 
 
 @pytest.mark.xfail(

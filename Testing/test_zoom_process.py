@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from owntime import own_time
-from scenes import calmest, small_volume, wait
+from scenes import Ticks, calmest, small_volume, wait
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -59,23 +58,6 @@ def test_the_worker_gets_on_while_slicer_is_idle(host, slicer):
         assert [event["event"] for event in news] == ["ready"]
     finally:
         worker.close()
-
-
-class Ticks:
-    """A timer of 5 ms, and the longest time for which something of ours kept it from ticking."""
-
-    def __init__(self):
-        import qt
-
-        self._times = []
-        self._timer = qt.QTimer()
-        self._timer.interval = 5
-        self._timer.connect("timeout()", lambda: self._times.append(own_time()))
-        self._timer.start()
-
-    def longest(self) -> float:
-        self._timer.stop()
-        return float(np.diff(self._times).max())
 
 
 @pytest.mark.alone

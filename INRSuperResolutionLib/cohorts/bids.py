@@ -16,6 +16,7 @@ from ..image.files import read_grid
 from ..jobs.job import Job
 from .case import DONE, Outcome
 from .manifest import REPORT, Case
+from .summary import replace_text
 
 SUFFIXES = ("T1w", "T2w", "FLAIR", "PDw", "T2starw", "inplaneT1", "inplaneT2")
 # a series whose slices lie further apart than so many times its pixels is restored
@@ -123,9 +124,9 @@ def write_description(dataset: Path, output: Path) -> None:
         "GeneratedBy": [{"Name": "inr-super-resolution", "Version": __version__}],
         "DatasetLinks": {"raw": os.path.relpath(dataset, output)},
     }
-    _write(output / DESCRIPTION, json.dumps(told, indent=2) + "\n")
-    _write(output / "README", README)
-    _write(output / ".bidsignore", "summary.csv\nsummary.html\n")
+    replace_text(output / DESCRIPTION, json.dumps(told, indent=2) + "\n")
+    replace_text(output / "README", README)
+    replace_text(output / ".bidsignore", "summary.csv\nsummary.html\n")
 
 
 def write_sidecars(case: Case, outcome: Outcome, dataset: Path) -> None:
@@ -152,17 +153,8 @@ def write_sidecars(case: Case, outcome: Outcome, dataset: Path) -> None:
             },
         }
         path = Path(result)
-        _write(path.with_name(path.name.removesuffix(".nii.gz") + ".json"), json.dumps(told, indent=2) + "\n")
+        replace_text(path.with_name(path.name.removesuffix(".nii.gz") + ".json"), json.dumps(told, indent=2) + "\n")
 
 
 def _uri(path: str, dataset: Path) -> str:
     return f"bids:raw:{Path(path).relative_to(dataset.absolute()).as_posix()}"
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all; what is right already stays."""
-    if path.is_file() and path.read_text("utf-8") == text:
-        return
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
-    beside.write_text(text, "utf-8")
-    os.replace(beside, path)

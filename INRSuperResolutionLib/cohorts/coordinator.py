@@ -24,7 +24,6 @@ AHEAD = 4
 SECONDS_TO_STOP = 2.0
 SECONDS_TO_CLOSE = 10.0
 SECONDS_TO_FIND = 20.0
-LOOK_SECONDS = 0.5
 
 
 @contextlib.contextmanager

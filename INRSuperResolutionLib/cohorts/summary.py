@@ -54,7 +54,7 @@ def write_table(outcomes: Sequence[Outcome], path: Path) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(row_of(outcome, path.parent) for outcome in outcomes)
-    _replace(path, text.getvalue())
+    replace_text(path, text.getvalue())
 
 
 def row_of(outcome: Outcome, folder: Path) -> dict[str, str]:
@@ -93,7 +93,7 @@ def write_page(outcomes: Sequence[Outcome], cases: Mapping[str, Case], path: Pat
         heads="".join(f"<th>{name}</th>" for name in (*heads, "input", "result")),
         rows="\n".join(rows),
     )
-    _replace(path, page)
+    replace_text(path, page)
 
 
 def _cell(name: str, value: str) -> str:
@@ -167,8 +167,10 @@ def _png(image: np.ndarray) -> str:
     return base64.b64encode(imwrite("<bytes>", image, extension=".png") or b"").decode()
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write a text file so that none ever sees half of it."""
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file so that none ever sees half of it; what is right already stays."""
+    if path.is_file() and path.read_text("utf-8") == text:
+        return
     beside = path.with_name(f".{os.getpid()}-{path.name}")
     beside.write_text(text, "utf-8")
     os.replace(beside, path)

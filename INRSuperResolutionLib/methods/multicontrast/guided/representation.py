@@ -236,8 +236,9 @@ class GuidedRepresentation(Representation):
         """r_c on our own lattice around indices along each axis; its steps, and its first points in steps."""
         steps = target.steps()
         parts = [max(1, math.ceil(steps[axis] * target.spacing[axis] / min(spacing) / COARSER)) for axis in range(3)]
-        known = self._lattices.get(target.channel)
-        lattice, offsets, scales = [], [], []
+        lattice: list[np.ndarray] = []
+        offsets: list[int] = []
+        scales: list[float] = []
         for axis, c in enumerate(index):
             scale = steps[axis] / parts[axis]
             top = (target.scan.volume.shape[axis] - 1) / scale
@@ -246,15 +247,8 @@ class GuidedRepresentation(Representation):
             lattice.append(scale * np.arange(low, high + 1))
             offsets.append(low)
             scales.append(scale)
-        if known is not None and parts == [1, 1, 1]:
-            box = []
-            for axis, (c, points) in enumerate(zip(lattice, known[0])):
-                first = round((c[0] - points[0]) / (points[1] - points[0])) if len(points) > 1 else 0
-                every = round(scales[axis] / (points[1] - points[0])) if len(points) > 1 else 1
-                box.append(slice(first, first + every * (len(c) - 1) + 1, every))
-            if all(b.start >= 0 and b.stop <= len(points) for b, points in zip(box, known[0])):
-                return known[1][tuple(box)], scales, offsets
-        return self._residual_on(target, lattice), scales, offsets
+        kept = self._kept(target, lattice)
+        return self._residual_on(target, lattice) if kept is None else kept, scales, offsets
 
     def _residual_on(self, target: Target, coordinates: list[np.ndarray]) -> Tensor:
         """r_c on a lattice that :meth:`_runs` can take apart."""
