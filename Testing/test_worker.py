@@ -151,7 +151,7 @@ def test_a_killed_worker_is_reported_and_cleaned_up(tmp_path, long_job):
 def test_ctrl_c_of_the_client_cancels(tmp_path, long_job):
     def interrupt(event):
         if event.get("stage") == "fit":
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(Cancelled):
         run_in_worker(long_job, interrupt)
@@ -189,7 +189,7 @@ def test_previews_show_the_volume_as_it_forms(tmp_path, long_job):
     def look(event):
         if event["event"] == "preview":
             seen.append(read(event["path"]))
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     folder = tmp_path / "previews"
     folder.mkdir()
