@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..image.grid import Grid, clearly_thick_axis
 from ..image.volume import Volume
 from .forward_model import WIDEST_FOR_SPLINE, WIDEST_SLICE, SliceProfile
-from .profile_estimate import estimate_profile
+from .profile_estimate import are_blurred, estimate_profile
 from .slice_axis import slice_axis
 
 
@@ -77,7 +77,7 @@ def describe_slices(told: dict[str, Any]) -> str:
     else:
         text = f"averaged over {told['thickness_mm']:.3g} mm ({told['profile']}), {told['distance_mm']:.3g} mm apart"
     sources = dict.fromkeys(s for s in (told["source"], told["thickness_source"]) if s)
-    sure = "" if told["source"] != "estimate" else f", {told['sure']:.0%} sure"
+    sure = "" if told["sure"] is None else f", {told['sure']:.0%} sure"
     return f"slices {text} [{', '.join(sources)}{sure}]" + (f"; {told['note']}" if told["note"] else "")
 
 
@@ -95,7 +95,8 @@ def choose_slices(
     choice
         A kind of :class:`SliceProfile` for all; ``auto``: a boxcar of the thickness that the header tells, or of the whole
         distance where none does and the slices are clearly thicker than the pixels (acquired slices always average
-        over their thickness), else ``none``; ``estimate``: as the image itself shows, or as ``auto`` where it does not.
+        over their thickness; a Gaussian where the image shows them clearly smoother than over the distance), else
+        ``none``; ``estimate``: as the image itself shows, or as ``auto`` where it does not.
     thickness
         Of the slices in mm, one for all volumes or one for each; None for what the header tells, else the distance.
     grids
@@ -145,6 +146,8 @@ def _chosen(choice: str, volume: Volume, given: float | None, in_plane: bool) ->
         if given is None and not in_plane and not is_acquired_in_slices(volume):
             return SliceModel(volume, SliceProfile("none"), "default", thickness_source)
         choice = "boxcar"
+        if thickness_source == "spacing" and not in_plane and are_blurred(volume, slice_axis(volume)):
+            choice, source = "gaussian", "estimate"
     model = SliceModel(volume, SliceProfile(choice), source, thickness_source)
     if choice == "none" or model.width <= WIDEST_SLICE:
         return model
