@@ -199,6 +199,18 @@ def test_the_image_tells_its_blur(solid, kind, width):
         assert found.width == pytest.approx(width, rel=0.2)
 
 
+@pytest.mark.parametrize(("kind", "taken"), [("boxcar", "boxcar"), ("gaussian", "gaussian")])
+def test_by_default_a_clearly_smoother_image_is_of_a_gaussian(solid, kind, taken):
+    """A Gaussian as wide as the distance is taken for one; what is told, or in the header, stays."""
+    volume = thick_slices(solid, kind, 1.0).replace(slice_thickness=None, slice_axis=None)
+    found = told("auto", volume)
+    assert (found["profile"], found["thickness_mm"], found["thickness_source"]) == (taken, 4.0, "spacing")
+    assert found["source"] == ("estimate" if taken == "gaussian" else "spacing")
+    assert taken in describe_slices(found)
+    assert told("auto", volume.replace(slice_thickness=4.0))["source"] == "header"
+    assert told("auto", volume, thickness=4.0)["profile"] == "boxcar"
+
+
 def test_an_image_that_cannot_tell_says_so(solid):
     uneven = ndimage.gaussian_filter1d(solid, 1.2, axis=0)  # one in-plane direction is much smoother than the other
     for volume, reason in (
