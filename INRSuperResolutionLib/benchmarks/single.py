@@ -4,10 +4,13 @@ gain
     Slices of a volume are averaged, by a boxcar and by a Gaussian whose full width at half maximum is their distance, and
     restored: by the guided network on the scan alone, by weights trained ahead, by both averaged. PSNR and SSIM inside the
     mask (99.9th percentile = 1), over the better of linear and cubic; and the PSNR of the outermost slices alone, over the
-    better of these there. All methods take the slices for averages by a boxcar.
+    better of these there.
 every
     The middle of every scan of the folder, 2 to 6 slices averaged into one: the gain of a method over the better of linear
     and cubic, and what it took.
+time
+    What ``inrsr upscale`` takes in all, start of its process to finished file, and its peak memory: cubic and ``auto``, of a
+    head whose slices are averaged and of a whole clinical scan, nothing said.
 real
     Bands, noise and columns through the edge of the field of view on scans as they were acquired, beside linear and cubic;
     with ``--output``, a picture of each.
@@ -24,11 +27,15 @@ import numpy as np
 from scipy import ndimage
 
 from ..acquisition.forward_model import FWHM
+from ..auto import AUTO
 from ..evaluation.metrics import compare, psnr
-from ..image.files import read
+from ..image.files import read, read_grid, write
 from ..image.intensity import foreground, is_ct, middle
 from ..image.volume import Volume
+from ..jobs.client import run_in_worker
+from ..jobs.job import Job
 from ..jobs.run import fit
+from ..jobs.scratch import scratch_folder
 from .arbitrary import DEFAULT_DATA
 from .real import real
 from .tables import Row, print_tables
@@ -65,6 +72,7 @@ def benchmark_single(options: argparse.Namespace) -> None:
     makers = {
         "gain": lambda: gains(folder, methods),
         "every": lambda: every(folder, methods[-1]),
+        "time": lambda: times(folder),
         "real": lambda: real(folder, methods, Path(options.output) if options.output else None),
     }
     print_tables(makers, options)
@@ -123,6 +131,27 @@ def every(folder: Path, method: str) -> Iterator[Row]:
                 "gain": found - best,
                 "taken": fitted.provenance.get("left_out", {}).get("taken"),
             }
+
+
+def times(folder: Path) -> Iterator[Row]:
+    """Rows of seconds and memory: scans × (cubic, auto), each in a process of its own."""
+    with scratch_folder() as scratch:
+        _, averaged = with_thick_slices(read(folder / "ms19_flair.nii.gz"), 4, "boxcar")
+        write(averaged, scratch / "ms19_flair.nii.gz")
+        for scan in (scratch / "ms19_flair.nii.gz", folder / "clinical01_flair.nii.gz"):
+            for method in ("cubic", AUTO):
+                output = scratch / "result.nii.gz"
+                started = time.perf_counter()
+                job = Job(task="upscale", method=method, inputs=[str(scan)], outputs=[str(output)])
+                report = run_in_worker(job, lambda event: None)
+                yield {
+                    "case": scan.name.split(".")[0],
+                    "method": method,
+                    "taken": str(report["method"]),
+                    "seconds": time.perf_counter() - started,
+                    "peak_mb": float(report["peak_memory_mb"]),
+                    "voxels": " × ".join(map(str, read_grid(output).shape)),
+                }
 
 
 def with_thick_slices(whole: Volume, factor: int, profile: str) -> tuple[Volume, Volume]:
