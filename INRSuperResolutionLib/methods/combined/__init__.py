@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from ...image.volume import Volume
 from ...representation import Representation
 from ..base import FitContext
+from ..multicontrast import check_alike
 from .settings import PRESETS, CombinedSettings
 
 
 def fit(volumes: Sequence[Volume], settings: CombinedSettings, context: FitContext) -> Representation:
     """Fit the members to the same scans, and weigh them by what they bring back."""
+    check_alike(volumes)
     from .fit import fit_combined
 
     return fit_combined(volumes, settings, context)

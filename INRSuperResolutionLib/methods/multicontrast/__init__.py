@@ -54,23 +54,29 @@ def fit(volumes: Sequence[Volume], settings: GuidedSettings | InrSettings, conte
         from .inr import fit_inr
 
         return fit_inr(volumes, settings, context, split_heads=True)
+    check_alike(volumes, MOST_PIXELS)
+    from .guided import fit_guided
+
+    return fit_guided(volumes, settings, context)
+
+
+def check_alike(volumes: Sequence[Volume], longest: float = MOST_APART) -> None:
+    """Raise InputError for scans whose voxels are too long, or differ so much in size that one tells nothing of the other.
+
+    Parameters
+    ----------
+    longest
+        Voxels may be so many times longer than wide.
+    """
     for volume in volumes:
         ratio = max(volume.spacing) / min(volume.spacing)
-        if ratio > MOST_PIXELS:
+        if ratio > longest:
             spacing = " × ".join(f"{s:.3g}" for s in volume.spacing)
             raise InputError(
                 f"{volume.name}: voxels of {spacing} mm are {ratio:.0f} times longer than wide, and say nothing of what"
                 f" lies between their slices",
                 "Check the header, or use cubic",
             )
-    check_alike(volumes)
-    from .guided import fit_guided
-
-    return fit_guided(volumes, settings, context)
-
-
-def check_alike(volumes: Sequence[Volume]) -> None:
-    """Raise InputError for scans whose voxels differ so much in size that one tells nothing of the other."""
     fine, coarse = (f(volumes, key=lambda v: max(v.spacing)) for f in (min, max))
     if max(coarse.spacing) > MOST_APART * min(fine.spacing):
         raise InputError(
