@@ -129,7 +129,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent):
-            self.addObserver(scene, event, self.panel.refresh)
+            self.addObserver(scene, event, self.panel.refreshSoon)
         self.initializeParameterNode()
 
     def cleanup(self):
