@@ -217,7 +217,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         InputProblem
             If packages are missing that the user does not want installed, or that cannot be.
         """
-        dependencies.ensure(METHODS[request.method].needs_torch)
+        # what is there already is written without PyTorch, whatever made it
+        dependencies.ensure(METHODS[request.method].needs_torch and not request.dicomFolder)
         return self._add(request, onFinished)
 
     def _add(self, request: Request, onFinished=None) -> Run:
