@@ -129,7 +129,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
         for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent, scene.EndImportEvent):
-            self.addObserver(scene, event, self.panel.refresh)
+            self.addObserver(scene, event, self.panel.refreshSoon)
         self.initializeParameterNode()
 
     def cleanup(self):
@@ -217,7 +217,8 @@ class INRSuperResolutionLogic(ScriptedLoadableModuleLogic, VTKObservationMixin):
         InputProblem
             If packages are missing that the user does not want installed, or that cannot be.
         """
-        dependencies.ensure(METHODS[request.method].needs_torch)
+        # what is there already is written without PyTorch, whatever made it
+        dependencies.ensure(METHODS[request.method].needs_torch and not request.dicomFolder)
         return self._add(request, onFinished)
 
     def _add(self, request: Request, onFinished=None) -> Run:

@@ -35,7 +35,11 @@ def host():
     pytest.importorskip("PySide6.QtWidgets", reason=reason, exc_type=ImportError)
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     import SlicerHost
+    import vtk
 
+    # as above: else the main thread waits for those of VTK, which a busy machine keeps from working
+    vtk.vtkMultiThreader.SetGlobalMaximumNumberOfThreads(1)
+    vtk.vtkSMPTools.Initialize(1)
     return SlicerHost.start()
 
 
@@ -64,6 +68,9 @@ def slicer(host, tmp_path, monkeypatch, machine, raised_in_slots):
     import slicer
 
     host.load_module()
+    from INRSuperResolutionModule.runs import dependencies
+
+    dependencies.forget()  # the machine of the test before may have had other packages
     slicer.mrmlScene.Clear()
     host.layout_manager.node()  # as in Slicer, there is one from the start
     monkeypatch.setattr(slicer.app, "temporaryPath", str(tmp_path))

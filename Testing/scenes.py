@@ -130,12 +130,12 @@ def quick_settings(method: str, folder: Path) -> dict:
 
 
 class Ticks:
-    """A timer of 5 ms in the GUI thread, and the longest time for which something of ours kept it from ticking."""
+    """A timer of 5 ms in the GUI thread, and the longest time for which something of ours kept it from ticking, from the start on."""
 
     def __init__(self):
         import qt
 
-        self._times = []
+        self._times = [own_time()]
         self._timer = qt.QTimer()
         self._timer.interval = 5
         self._timer.connect("timeout()", lambda: self._times.append(own_time()))
@@ -143,5 +143,6 @@ class Ticks:
 
     def longest(self) -> float:
         self._timer.stop()
+        self._times.append(own_time())
         assert len(self._times) > 20
         return float(np.diff(self._times).max())

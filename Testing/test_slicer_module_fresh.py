@@ -186,6 +186,67 @@ def door(request, fresh, slicer, panel, volume, sequence, work):
     return lambda: request.param(slicer, panel, volume, sequence)
 
 
+def make_result_of_dicom(slicer, panel, volume, monkeypatch):
+    """A result whose input came from DICOM files that are still in the database."""
+
+    class Database:
+        def fileForInstance(self, uid):
+            return f"{uid}.dcm"
+
+    monkeypatch.setattr(slicer, "dicomDatabase", Database(), raising=False)
+    result = make_result(slicer, panel, volume)
+    result.SetAttribute("INRSuperResolution.SourceInstanceUIDs", "1.2 1.3")
+    panel.panel.refresh()
+    return result
+
+
+def press_write_dicom(slicer, panel, volume, monkeypatch, folder):
+    make_result_of_dicom(slicer, panel, volume, monkeypatch)
+    monkeypatch.setitem(sys.modules["qt"].QFileDialog.answers, "getExistingDirectory", str(folder))
+    panel.ui.dicomButton.click()
+    return told_by_panel(panel)
+
+
+def call_write_dicom(slicer, panel, volume, monkeypatch, folder):
+    result = make_result_of_dicom(slicer, panel, volume, monkeypatch)
+    return told_by_call(lambda: panel.logic.writeDicom(result, str(folder / "a.dcm")))
+
+
+def begin_a_reader_study(slicer, panel, volume, monkeypatch, folder):
+    section = panel.studySection
+    section.pathEdit.text, section.readerEdit.text = str(folder / "study.json"), "anna"
+    section.startButton.click()
+    told = section.tellLabel.text
+    return "" if "study.json" in told else told  # past the door it tells that there is no such study
+
+
+# what is written or shown is there already, whatever made it
+DOORS_WITHOUT_PYTORCH = (press_write_dicom, call_write_dicom, begin_a_reader_study)
+
+
+@pytest.mark.parametrize("door", DOORS_WITHOUT_PYTORCH, ids=lambda door: door.__name__)
+def test_what_needs_no_pytorch_asks_for_the_rest(
+    fresh, host, slicer, panel, volume, work, door, monkeypatch, tmp_path_factory
+):
+    def try_it():
+        return door(slicer, panel, volume, monkeypatch, tmp_path_factory.mktemp("out"))
+
+    fresh.agrees = False
+    told = try_it()
+    assert is_readable(told) and "nothing was started" in told
+    assert len(fresh.questions) == 1 and "PyTorch" not in fresh.questions[0] and "nibabel (4 MB)" in fresh.questions[0]
+    fresh.agrees, fresh.online = True, False
+    told = try_it()
+    assert is_readable(told) and "could not be downloaded" in told
+    assert work() == 0 and fresh.missing == MISSING
+    fresh.online = True
+    assert try_it() == ""
+    assert fresh.missing == {"torch", "numba"} and len(fresh.questions) == 3
+    if door is not begin_a_reader_study:
+        wait(host, lambda: panel.logic.queue.active is None, 10)
+        assert work() == 1, panel.logic.queue.runs[-1].asText()
+
+
 def is_readable(text: str) -> bool:
     """One message in plain words: what, and the way out; nothing of Python's own."""
     isPlain = not any(word in text for word in ("Error", "Traceback", "None", "exit status", "Command"))

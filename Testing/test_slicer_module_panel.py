@@ -28,6 +28,7 @@ def test_run_is_disabled_with_the_reason(host, slicer, panel):
     assert not panel.ui.runButton.enabled
     assert "at least 2" in panel.ui.runButton.toolTip
     small_volume(slicer, "FLAIR")
+    host.process_events()
     panel.ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
     assert panel.ui.runButton.enabled
     assert [n.GetName() for n in panel._parameterNode.furtherContrasts] == ["FLAIR"]
@@ -137,7 +138,7 @@ def test_recommended_is_what_the_command_line_would_choose(slicer, panel):
     assert choices.methodName() == choose([scan], scan).method == "cubic"
 
 
-def test_seco_asks_for_a_segmentation(slicer, panel):
+def test_seco_asks_for_a_segmentation(host, slicer, panel):
     label_map_of(slicer, small_labels(), np.eye(4), name="Labels")
     volume = small_volume(slicer)
     panel.enter()
@@ -162,6 +163,7 @@ def test_seco_asks_for_a_segmentation(slicer, panel):
     # the method for several contrasts takes no segmentation
     p.method = "multicontrast"
     small_volume(slicer, "FLAIR")
+    host.process_events()
     assert ui.contrastsList.visible
     ui.contrastsList.item(0).setCheckState(sys.modules["qt"].Qt.Checked)
     assert panel.panel.choices.methodName() == "multicontrast"

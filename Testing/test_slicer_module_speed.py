@@ -16,10 +16,6 @@ HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.alone
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: a turn takes 55 to 72 ms since the look for packages stands before each start; 50 are asked",
-)
 @pytest.mark.parametrize("method", ["linear", "edsr"])
 def test_gui_stays_responsive(host, slicer, panel, data_folder, tmp_path_factory, method):
     """Never more than 50 ms between two ticks, from Run to the result in the views and the function in the scene."""
@@ -39,10 +35,6 @@ def test_gui_stays_responsive(host, slicer, panel, data_folder, tmp_path_factory
     assert calmest(longest, 0.05) <= 0.05
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="open: a turn takes 55 to 72 ms since the look for packages stands before each start; 50 are asked",
-)
 def test_gui_stays_responsive_while_previews_come(host, slicer, panel, data_folder):
     volume = host.load_volume(data_folder / "clinical01_flair.nii.gz", "FLAIR")
     panel.enter()

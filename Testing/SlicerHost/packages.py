@@ -7,7 +7,6 @@ pretends not to have.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib.abc
 import importlib.machinery
 import importlib.metadata
@@ -76,14 +75,27 @@ def reset() -> World:
     return world
 
 
-real_version = functools.cache(importlib.metadata.version)  # it parses a page for each package, 3 ms
+real_distribution = importlib.metadata.distribution
 
 
-def version(name: str) -> str:
-    """As `importlib.metadata.version`, on that machine."""
+class Pretended(importlib.metadata.Distribution):
+    """A package in a version that the machine pretends to have."""
+
+    def __init__(self, name: str, version: str) -> None:
+        self._page = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+
+    def read_text(self, filename: str) -> str | None:
+        return self._page if filename == "METADATA" else None
+
+    def locate_file(self, path: Any) -> Any:
+        raise NotImplementedError
+
+
+def distribution(name: str) -> importlib.metadata.Distribution:
+    """As `importlib.metadata.distribution`, on that machine."""
     if name in world.missing:
         raise importlib.metadata.PackageNotFoundError(name)
-    return world.versions.get(name) or real_version(name)
+    return Pretended(name, world.versions[name]) if name in world.versions else real_distribution(name)
 
 
 def load_requirements(path: Any) -> list[Requirement]:
@@ -93,7 +105,7 @@ def load_requirements(path: Any) -> list[Requirement]:
 
 def pip_check(requirement: Requirement) -> bool:
     try:
-        return version(requirement.name) in requirement.specifier
+        return distribution(requirement.name).version in requirement.specifier
     except importlib.metadata.PackageNotFoundError:
         return False
 
@@ -150,5 +162,5 @@ def install() -> None:
     made.__dict__.update(pip_ensure=pip_ensure, load_requirements=load_requirements, pip_check=pip_check)
     sys.modules["slicer.packaging"] = slicer.packaging = made
     slicer.util.confirmOkCancelDisplay = world.ask
-    importlib.metadata.version = version
+    importlib.metadata.distribution = distribution  # type: ignore[assignment]
     sys.meta_path[:0] = [Missing(), Extension()]

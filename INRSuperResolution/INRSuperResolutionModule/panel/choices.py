@@ -1,7 +1,9 @@
 """What the choices in the parameter node mean: the inputs, the method, and the request of a run. No widgets."""
 
+import functools
 import json
 
+import numpy as np
 from slicer.i18n import tr as _
 
 from ..library import addLibraryToPath
@@ -15,10 +17,32 @@ from INRSuperResolutionLib.auto import Choice, choose  # noqa: E402
 from INRSuperResolutionLib.image.grid import Grid  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
+# where the voxels of a volume lie, in a form that can be looked up: their numbers, and index → RAS mm as bytes
+Place = tuple[tuple[int, int, int], bytes]
 
-def gridOf(node) -> Grid:
-    """Where the voxels of a volume lie, its parent transform aside."""
-    return Grid(node.GetImageData().GetDimensions(), affineOf(node))
+
+def placeOf(node) -> Place:
+    """Of a volume with an image, its parent transform aside."""
+    return node.GetImageData().GetDimensions(), affineOf(node).tobytes()
+
+
+def gridAt(place: Place) -> Grid:
+    """The same as a grid."""
+    return Grid(place[0], np.frombuffer(place[1]).reshape(4, 4))
+
+
+# a redraw of the panel asks some forty times, and a grid costs more than all the rest of it
+@functools.lru_cache(maxsize=32)
+def methodFor(scans: tuple[Place, ...], mode: str, size: float, like: Place | None, hasLabels: bool) -> Choice:
+    """As the command line's ``auto``; `size` is the spacing or the factor, where the mode has one."""
+    grids, wanted = [gridAt(scan) for scan in scans], None
+    if mode == "like" and like is not None:
+        wanted = gridAt(like)
+    elif mode == "spacing":
+        wanted = grids[0].with_spacing(size)
+    elif mode == "factor":
+        wanted = grids[0].scaled(size)
+    return choose(grids, wanted, hasLabels)
 
 
 def takesMore(method) -> bool:
@@ -45,19 +69,14 @@ class Choices:
 
     def recommended(self) -> Choice:
         """The method for these scans and what is wanted of them, as the command line's ``auto`` chooses it."""
-        scans = [gridOf(node) for node in self.inputs() if node.GetImageData() is not None]
+        scans = tuple(placeOf(node) for node in self.inputs() if node.GetImageData() is not None)
         if not scans:
             return Choice("combined", "")
-        return choose(scans, self.wantedGrid(scans[0]), self.parameters.segmentation is not None)
-
-    def wantedGrid(self, scan: Grid) -> Grid | None:
-        """The voxels that are wanted of the first scan; None for isotropic ones."""
         p = self.parameters
-        if p.outputMode == "like":
-            return gridOf(p.likeVolume) if p.likeVolume and p.likeVolume.GetImageData() is not None else None
-        if p.outputMode == "spacing":
-            return scan.with_spacing(p.spacing)
-        return scan.scaled(p.factor) if p.outputMode == "factor" else None
+        mode, like = p.outputMode, p.likeVolume
+        size = {"spacing": p.spacing, "factor": p.factor}.get(mode, 0.0)
+        place = placeOf(like) if mode == "like" and like and like.GetImageData() is not None else None
+        return methodFor(scans, mode, size, place, p.segmentation is not None)
 
     def methodName(self) -> str:
         """The chosen method; the recommended one if none was chosen."""

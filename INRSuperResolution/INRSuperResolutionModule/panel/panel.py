@@ -1,5 +1,7 @@
 """The panel: its sections tied together, each of which is a file of its own."""
 
+import qt
+
 from .choices import Choices
 from .contrasts import Contrasts
 from .devices import Devices
@@ -31,6 +33,10 @@ class Panel:
         self.result = ResultSection(ui, self.choices, logic, status)
         self.run = RunSection(ui, self.choices, logic, status, self.result.stopComparing, self.refresh)
         self._isRefreshing = False
+        self._soon = qt.QTimer()
+        self._soon.setSingleShot(True)
+        self._soon.interval = 0
+        self._soon.connect("timeout()", self.refresh)
 
     def setParameters(self, parameters) -> None:
         """Show another parameter node; None while the scene is closed."""
@@ -39,6 +45,7 @@ class Panel:
 
     def cleanUp(self) -> None:
         """Leave nothing of ours in the scene or the views."""
+        self._soon.stop()
         self.run.cleanUp()
         self.result.stopComparing()
 
@@ -55,6 +62,10 @@ class Panel:
             self._isRefreshing = False
         self.estimate.show()
         self.run.showButton()
+
+    def refreshSoon(self, *_args) -> None:
+        """Refresh in a turn of its own, once for all that happens to the scene in this one."""
+        self._soon.start()
 
     def _onDevicesChecked(self) -> None:
         self.estimate.forget()

@@ -13,7 +13,7 @@ from ..scene.dicom import sourceInstanceUIDs
 from ..scene.inputs import InputProblem
 from ..scene.results import consistencyOf, representationOf, sourceOf
 from .choices import Choices
-from .notice import Notice, sentence
+from .notice import Notice
 
 WRITE_DICOM = _(
     "Write the result as a new series of the same patient and study, marked as derived and for research use."
@@ -101,10 +101,11 @@ class ResultSection:
         parent = qt.QFileDialog.getExistingDirectory(self.ui.dicomButton, _("Folder for the new DICOM series"), "")
         if not parent:
             return
+        self._status.show("")  # what an attempt before has told
         try:
             self._logic.writeDicom(result, str(Path(parent) / f"{fileName(result.GetName())}.dcm"))
         except InputProblem as problem:
-            self._status.show(f"{sentence(problem.message)} {problem.advice}", isWarning=True)
+            self._status.showProblem(problem)
 
     def _releaseButtons(self, but: str = "") -> None:
         self._isReleasing = True

@@ -35,24 +35,43 @@ CHECK = (
     "import json,torch;print(json.dumps({'cuda': torch.cuda.is_available(), 'mps': torch.backends.mps.is_available()}))"
 )
 _installing: list[str] = []
+# requirements that were found met: to look takes time, and nothing takes them away while Slicer runs
+_met: set[str] = set()
 
 
 def missing(needsTorch: bool) -> list[str]:
     """Requirements (``name>=version``) that are not installed, or in too old a version; imports nothing."""
     lines = [line.strip() for line in REQUIREMENTS.read_text("utf-8").splitlines()]
     wanted = [line for line in lines if line and not line.startswith("#")]
-    return [line for line in [*wanted, *([TORCH] if needsTorch else [])] if not isMet(line)]
+    wanted += [TORCH] if needsTorch else []
+    _met.update(line for line in wanted if line not in _met and isMet(line))
+    return [line for line in wanted if line not in _met]
+
+
+def forget() -> None:
+    """Look anew next time: an installation may have replaced what was there."""
+    _met.clear()
+    importlib.invalidate_caches()
 
 
 def isMet(requirement: str) -> bool:
     """Whether a package is installed in a version that is new enough."""
     name, _sign, least = requirement.partition(">=")
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    # what an interrupted installation has left may tell no version
+    version = versionOf(name)
     return version is not None and numbersOf(version) >= numbersOf(least)
+
+
+def versionOf(name: str) -> str | None:
+    """The installed version; None if there is none, or an interrupted installation has left no more than a folder.
+
+    `importlib.metadata.version` parses the whole page of a package, which takes up to 5 ms each.
+    """
+    try:
+        page = importlib.metadata.distribution(name).read_text("METADATA")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = re.search(r"^Version:\s*(\S+)", page or "", re.MULTILINE)
+    return found[1] if found else None
 
 
 def numbersOf(version: str) -> list[int]:
@@ -113,7 +132,7 @@ def ensure(needsTorch: bool) -> None:
         ) from error
     finally:
         _installing.clear()
-        importlib.invalidate_caches()
+        forget()
     lacking = missing(needsTorch)
     if lacking:
         raise InputProblem(

@@ -11,8 +11,8 @@ from .transfer import NiftiReader
 
 # a text node in the scene holds the representation; beyond this, saving the scene would take too long
 LARGEST_REPRESENTATION = 256 << 20
-# bytes that are turned to text at once: some 5 ms, and a multiple of 3, so that the texts of pieces join
-CODE_BYTES = 3 << 20
+# bytes that are turned to text at once: some 2 ms, and a multiple of 3, so that the texts of pieces join
+CODE_BYTES = 3 << 18
 
 
 def loadImages(report: dict) -> Iterator[list[LoadedImage]]:

@@ -1,5 +1,6 @@
 """One run and the queue of them: export → worker → import, in pieces that never hold the panel up."""
 
+import contextlib
 import enum
 import json
 import shutil
@@ -27,6 +28,8 @@ addLibraryToPath()
 # the panel must answer within 50 ms
 SECONDS_PER_SLICE = 0.015
 LOG_LINES = 1000
+# what a piece of work yields before a piece that takes long itself
+NEW_TURN = object()
 
 
 class State(enum.Enum):
@@ -139,6 +142,8 @@ class RunQueue:
             run.stage = "cancel"
             self._process.cancel()
             self._notify(run)
+        elif run.nodes:  # they are in the scene already
+            self._finishActive(State.DONE, _("Done."))
         else:
             self._finishActive(State.CANCELLED, self._cancelReason)
 
@@ -205,8 +210,10 @@ class RunQueue:
         like = None
         if request.likeID:
             like = yield from self._exportGrid(request.likeID, folder)
+        yield NEW_TURN
         self._job = makeJob(request, paths, labels, like, folder)
         self._job.write(folder / "job.json")
+        yield NEW_TURN
         run.state, run.stage = State.WORKING, "start"
         self._process = self._makeProcess(self._onEvent, self._onLog, self._onWorkerFinished)
         self._process.start(str(folder / "job.json"))
@@ -323,7 +330,14 @@ class RunQueue:
             for labels in loadSegmentation(Path(self._job.labels_output), run.report):
                 yield
             self._findLooks(run)
+        # all is read; a large file takes a while to delete
+        for path in [p for p in run.folder.rglob("*") if p.is_file()]:
+            with contextlib.suppress(OSError):  # the folder is removed at the end, too
+                path.unlink()
+            yield
+        yield NEW_TURN
         run.nodes = addResults(run.request, loaded, run.report, run.title, representation, labels, run.looks)
+        yield NEW_TURN
         self._finishActive(State.DONE, _("Done."))
 
     def _findLooks(self, run: Run) -> None:
@@ -343,7 +357,8 @@ class RunQueue:
         work = self._work
         try:
             while work is not None and time.perf_counter() < until:
-                next(work)
+                if next(work) is NEW_TURN:
+                    break
                 work = self._work
         except StopIteration:
             if self._work is work:

@@ -5,6 +5,8 @@ import qt
 from slicer.i18n import tr as _
 
 from ..panel.notice import sentence
+from ..runs import dependencies
+from ..scene.inputs import InputProblem
 from .images import PairInViews
 
 
@@ -81,6 +83,11 @@ class StudySection:
         """Begin, go on, or stop."""
         if self._session is not None:
             self.stop()
+            return
+        try:
+            dependencies.ensure(needsTorch=False)
+        except InputProblem as problem:
+            self._show(f"{sentence(problem.message)} {problem.advice}")
             return
         from INRSuperResolutionLib.study.session import Session
 
