@@ -62,10 +62,9 @@ def shape_of(diameter: float, irregular: bool, rng: np.random.Generator) -> np.n
 
 def depth(lesion: Lesion, shape: Sequence[int], spacing: Sequence[float], reach: float) -> tuple[tuple, np.ndarray]:
     """How far voxels lie within the lesion's border (mm, negative outside), in a box that reaches `reach` mm beyond it."""
-    spacing = np.asarray(spacing)
     far = lesion.diameter / 2 + reach
-    low = np.maximum(np.ceil((lesion.centre - far) / spacing), 0).astype(int)
-    high = np.minimum(np.floor((lesion.centre + far) / spacing) + 1, shape).astype(int)
+    low = np.maximum(np.ceil((lesion.centre - far) / np.asarray(spacing)), 0).astype(int)
+    high = np.minimum(np.floor((lesion.centre + far) / np.asarray(spacing)) + 1, shape).astype(int)
     box = tuple(slice(a, b) for a, b in zip(low, high))
     at = np.stack(np.meshgrid(*(np.arange(a, b) * s for a, b, s in zip(low, high, spacing)), indexing="ij"), -1)
     inside = [part[3] - np.linalg.norm(at - lesion.centre - part[:3], axis=-1) for part in lesion.parts]
@@ -126,8 +125,8 @@ def find_places(
     apart
         Free space between borders, and to the ends of the volume, mm.
     """
-    spacing = np.array(volume.spacing)
-    extent = (np.array(volume.shape) - 1) * spacing
+    spacing = volume.spacing
+    extent = (np.array(volume.shape) - 1) * np.array(spacing)
     rough = {d: roughness(volume.data, mask, d, spacing) for d in {d for d, _, _ in kinds}}
     found: list[Lesion] = []
     for diameter, contrast, irregular in sorted(kinds, key=lambda k: -k[0]):
