@@ -16,6 +16,8 @@ from INRSuperResolutionLib.cli import main
 from INRSuperResolutionLib.image.mark import AI, INTERPOLATED, LONGEST, mark_of
 from INRSuperResolutionLib.methods import METHODS
 from INRSuperResolutionLib.methods.plain.interpolation import SplineRepresentation
+from INRSuperResolutionLib.study.blinded import write_blinded
+from INRSuperResolutionLib.study.plan import Pair, Study
 
 VERSION = inrsr.__version__
 
@@ -96,3 +98,15 @@ def test_derived_dicom_tells_it_in_description_and_equipment(method, word, tmp_p
     for told in (header.DerivationDescription, header.ContributingEquipmentSequence[0].ContributionDescription):
         assert word in told and method in told and VERSION in told and "research use" in told
     assert ("AI-generated" in header.SeriesDescription) is (method != "cubic")
+
+
+def test_copies_for_readers_have_no_mark(tmp_path):
+    """It would tell the method."""
+    volume = phantom((9, 8, 5))
+    for name in ("cycleinr", "cubic"):
+        inrsr.write(volume.replace(mark=mark_of(name)), tmp_path / f"{name}.nii.gz")
+    study = Study("test", ("cycleinr", "cubic"), ("noise",), (Pair("a", ("cycleinr.nii.gz", "cubic.nii.gz")),), 0)
+    study.add_reader("r")
+    left, right = write_blinded(study, "r", 0, tmp_path, tmp_path)
+    assert inrsr.read(left).mark == inrsr.read(right).mark == ""
+    assert left.read_bytes() == right.read_bytes()
