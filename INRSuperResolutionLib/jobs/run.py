@@ -228,8 +228,8 @@ def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[s
         labels = representation.most_likely(found.probabilities, grid)
         write(labels, staging.path(job.labels_output), labels.dtype)
     if found.probabilities is not None and job.probabilities_output:
-        path = staging.path(job.probabilities_output)
-        write_probabilities(found.probabilities, grid.affine, path, representation.mark)
+        target = staging.path(job.probabilities_output)
+        write_probabilities(found.probabilities, grid.affine, target, representation.mark)
 
 
 def write_results(results: list[Volume], method: str, job: Job, staging: Staging, progress: Progress) -> None:
