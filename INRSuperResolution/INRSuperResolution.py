@@ -136,6 +136,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         """The module is closed or reloaded, or Slicer quits."""
         self.logic.close()
         self.panel.cleanUp()
+        self.panel.result.marks.show(False)
         self.zoomPanel.close()
         self.studySection.stop()
         self.setParameterNode(None)
@@ -161,6 +162,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def onSceneStartClose(self, caller, event):
         self.panel.cleanUp()
+        self.panel.result.marks.show(False)
         self.studySection.stop()
         self.setParameterNode(None)
 

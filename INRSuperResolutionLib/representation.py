@@ -14,6 +14,7 @@ import numpy as np
 
 from .errors import InputError
 from .image.grid import Grid
+from .image.mark import INTERPOLATIONS, mark_of
 from .image.volume import Volume, whole_numbers
 from .json_text import json_text
 from .progress import SILENT, Progress
@@ -26,6 +27,8 @@ COUNTS = (
     "depth", "products",
 )  # fmt: skip
 MOST_CONTRASTS = 1000
+# kinds that hold nothing learned
+INTERPOLATING = ("spline", "zero-filling")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,14 @@ class Representation(ABC):
         self.contrasts = tuple(contrasts)
         self.provenance: dict[str, Any] = dict(provenance or {})
 
+    @property
+    def mark(self) -> str:
+        """What files of its values say of how they were made."""
+        method = self.provenance.get("method") or self.kind
+        if self.kind in INTERPOLATING and method not in INTERPOLATIONS:  # a method that took interpolation instead
+            method = (self.provenance.get("left_out") or {}).get("taken", "cubic")
+        return mark_of(method)
+
     @abstractmethod
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         """Values of some channels at the centres of `grid` (a tile, at most `tile_voxels` centres).
@@ -104,6 +115,7 @@ class Representation(ABC):
             name=f"{self.contrasts[0].name} labels",
             exact=whole_numbers(labels),
             codes=self.contrasts[0].codes,
+            mark=self.mark,
         )
 
     @abstractmethod
@@ -155,7 +167,7 @@ class Representation(ABC):
                 done += v.size * len(channels)
                 progress.update(done / total)
         return [
-            Volume(v, g.affine, dtype=np.dtype(c.dtype), name=c.name, codes=c.codes)
+            Volume(v, g.affine, dtype=np.dtype(c.dtype), name=c.name, codes=c.codes, mark=self.mark)
             for v, g, c in zip(values, grids, self.contrasts)
         ]
 

@@ -52,7 +52,7 @@ def cubes(shift=0, spacing=(1.0, 1.0, 2.0)) -> Volume:
 def test_dice_and_nsd_of_a_known_shift():
     found = label_agreement(cubes(shift=1), cubes(), 0.5)
     assert found[1]["dice"] == pytest.approx(7 / 8)
-    assert found[3] == {"dice": 1.0, "nsd": 1.0}
+    assert found[3] == {"dice": 1.0, "nsd": 1.0, "ml": 0.128, "reference_ml": 0.128}
     assert 0.4 < found[1]["nsd"] < 1.0
     assert label_agreement(cubes(shift=1), cubes(), 1.0)[1]["nsd"] == 1.0, "all borders lie within the shift"
 
@@ -67,7 +67,7 @@ def test_nsd_is_in_millimetres():
 
 def test_a_label_that_is_missing_counts_as_nothing():
     empty = cubes().replace(data=np.zeros((24, 24, 16), np.float32))
-    assert label_agreement(empty, cubes(), 1.0)[3] == {"dice": 0.0, "nsd": 0.0}
+    assert label_agreement(empty, cubes(), 1.0)[3] == {"dice": 0.0, "nsd": 0.0, "ml": 0.0, "reference_ml": 0.128}
     with pytest.raises(InputError, match="no labels"):
         label_agreement(cubes(), empty, 1.0)
     with pytest.raises(InputError, match="negative"):

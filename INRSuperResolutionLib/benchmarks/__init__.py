@@ -10,6 +10,7 @@ from .coordinate import benchmark_coordinate
 from .cycleinr import benchmark_cycleinr
 from .fit import benchmark_fit
 from .inplane import benchmark_inplane
+from .lesions import benchmark_lesions
 from .multicontrast import benchmark_multicontrast
 from .nexpr import benchmark_nexpr
 from .profile import benchmark_profile
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "cycleinr": benchmark_cycleinr,
     "fit": benchmark_fit,
     "inplane": benchmark_inplane,
+    "lesions": benchmark_lesions,
     "multicontrast": benchmark_multicontrast,
     "nexpr": benchmark_nexpr,
     "profile": benchmark_profile,

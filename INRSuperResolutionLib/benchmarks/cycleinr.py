@@ -28,6 +28,7 @@ import numpy as np
 from ..acquisition.degrade import degrade
 from ..acquisition.noise import snli
 from ..evaluation.metrics import compare
+from ..evaluation.perceptual import perceptual_distance
 from ..fitting import fit
 from ..image.files import read, write
 from ..image.intensity import foreground, robust_range
@@ -37,7 +38,6 @@ from ..jobs.client import run_in_worker
 from ..jobs.job import Job
 from ..pictures import figure_of
 from .arbitrary import DEFAULT_DATA
-from .lpips import perceptual_distance
 from .tables import Row, print_tables
 
 CASES = ("ms19_flair", "ms19_t1", "clinical04_t2", "ct_abdomen")

@@ -10,8 +10,8 @@ from .arguments import Commands, add_debug
 
 # as in BENCHMARKS, which is imported when one of them runs: it takes seconds
 NAMES = (
-    "arbitrary", "coordinate", "cycleinr", "fit", "inplane", "multicontrast", "nexpr", "profile", "raster", "seco", "single",
-    "uncertainty",
+    "arbitrary", "coordinate", "cycleinr", "fit", "inplane", "lesions", "multicontrast", "nexpr", "profile", "raster", "seco",
+    "single", "uncertainty",
 )  # fmt: skip
 
 

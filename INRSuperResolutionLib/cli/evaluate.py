@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError, MissingError
+from ..image.volume import Volume
 from ..jobs.job import PROFILES
 from ..json_text import json_text
 from .arguments import Commands, add_debug
@@ -32,6 +34,17 @@ def add(commands: Commands) -> None:
         nargs=2,
         metavar=("RESULT2", "REFERENCE2"),
         help="another contrast: also prints the mutual-information error",
+    )
+    evaluate.add_argument(
+        "--lpips",
+        nargs="+",
+        default=[],
+        choices=("alex", "vgg", "squeeze"),
+        help="also LPIPS by these networks (extra lpips)",
+    )
+    evaluate.add_argument("--csv", metavar="FILE", help="write the table, a row for each figure")
+    evaluate.add_argument(
+        "--sfrc-plot", metavar="FILE.png", help="draw the ring correlation of all patches, and where they disagree"
     )
     evaluate.add_argument(
         "--noise-plot",
@@ -69,9 +82,22 @@ def run_evaluate(options: argparse.Namespace) -> None:
         return
     from ..acquisition.forward_model import SliceProfile
     from ..acquisition.slice_axis import slice_axis
-    from ..evaluation.metrics import compare, consistency, mutual_information_error
+    from ..cohorts.summary import replace_text
+    from ..evaluation.metrics import (
+        compare,
+        consistency,
+        in_its_unit,
+        mutual_information_error,
+        shared_information,
+        why_they_differ,
+    )
+    from ..evaluation.table import csv_text, difference_told, rows, text
     from ..image.files import read
     from ..image.intensity import foreground
+
+    for path in (options.csv, options.sfrc_plot, options.noise_plot):
+        if path and not Path(path).absolute().parent.is_dir():
+            raise InputError(f"the folder {Path(path).absolute().parent} does not exist", "Make it first")
 
     def same_grid(path: str) -> Any:
         volume = read(path)
@@ -90,9 +116,13 @@ def run_evaluate(options: argparse.Namespace) -> None:
     mask = same_grid(options.mask).data > 0 if options.mask else foreground(reference.data)
     if not mask.any():
         raise InputError("the mask is empty on the grid of the reference", "Give another mask")
-    figures: dict[str, Any] = dict(compare(result.data, reference.data, mask))
-    if options.lowres:
-        low = read(options.lowres)
+    images = result.data, reference.data, mask
+    figures: dict[str, Any] = dict(compare(*images))
+    figures["in_unit"] = in_its_unit(*images)
+    figures["why"] = why_they_differ(*images)
+    figures["nmi"] = shared_information(*images)
+    low = read(options.lowres) if options.lowres else None
+    if low is not None:
         if options.slice_thickness is not None:
             low = low.replace(slice_axis=slice_axis(low), slice_thickness=options.slice_thickness)
         figures["consistency_db"] = consistency(result, low, SliceProfile(options.slice_profile))
@@ -109,23 +139,62 @@ def run_evaluate(options: argparse.Namespace) -> None:
         else:
             maps = [segmented_by(options.segment, v) for v in (result, reference)]
         figures["labels"] = label_agreement(maps[0], maps[1], options.tolerance)
+    measured = None if low is None else max(low.spacing)
+    figures.update(by_slices(result, reference, mask, measured, options))
     figures["snli"] = noise_figures(result.data, reference.data, mask, options.noise_plot)
+    table = list(rows(figures))
+    if options.csv:
+        replace_text(Path(options.csv), csv_text(table))
     if options.json:
         print(json_text(figures, indent=1))
         return
-    for convention in ("clean", "reference"):
-        f = figures[convention]
-        print(f"{convention:9}  PSNR {f['psnr']:6.2f} dB   SSIM {f['ssim']:.4f}   RMSE {f['rmse']:.4f}")
-    if figures.get("consistency_db") is not None:
-        print(f"consistency with the input {figures['consistency_db']:.2f} dB")
-    if options.contrast:
-        print(f"mutual-information error {figures['mutual_information_error']:.4f} nats")
-    for label, f in figures.get("labels", {}).items():
-        print(f"label {label:3}  Dice {f['dice']:.4f}   NSD {f['nsd']:.4f} within {options.tolerance:g} mm")
-    if figures["snli"]:
-        print("SNLI, % of the range:  axis   result  reference")
-        for axis, (own, other) in enumerate(zip(figures["snli"]["result"], figures["snli"]["reference"])):
-            print(f"{'ijk'[axis]:>27}  {own:7.4f}  {other:9.4f}")
+    print(text(table))
+    if told := difference_told(figures["why"]):
+        print(told)
+
+
+def by_slices(
+    result: Volume, reference: Volume, mask: np.ndarray, measured: float | None, options: argparse.Namespace
+) -> dict[str, Any]:
+    """VIF, sFRC and LPIPS across each axis.
+
+    Parameters
+    ----------
+    measured
+        The coarsest spacing of the scan that the result was made from, mm; None where it is not known.
+    """
+    from ..evaluation.fidelity import volume_information
+    from ..evaluation.perceptual import network, volume_distance
+    from ..evaluation.planes import on_one_scale
+    from ..evaluation.ring_correlation import CT_THRESHOLD, MR_THRESHOLD, PATCH, scan_patches
+    from ..image.intensity import is_ct
+
+    for name in options.lpips:  # before minutes of work
+        network(name)
+    scaled = on_one_scale(result.data, reference.data, mask)
+    threshold = CT_THRESHOLD if is_ct(reference.data) else MR_THRESHOLD
+    limit = None if measured is None else 1 / (2 * measured)
+    patches = [scan_patches(result.data, reference.data, mask, axis, reference.spacing, threshold) for axis in range(3)]
+    if options.sfrc_plot:
+        from ..evaluation.ring_pictures import draw
+
+        draw(patches, result.data, reference.data, threshold, limit, Path(options.sfrc_plot))
+    axes = [
+        {
+            "patches": len(p.agrees_to),
+            "agrees_to_per_mm": p.told(),
+            "altered": None if limit is None else p.below(limit),
+            "worst_voxel": p.worst().tolist(),
+        }
+        for p in patches
+    ]
+    found: dict[str, Any] = {
+        "vif": [volume_information(*scaled, mask, axis) for axis in range(3)],
+        "sfrc": {"patch": PATCH, "threshold": threshold, "hallucination_per_mm": limit, "axes": axes},
+    }
+    if options.lpips:
+        found["lpips"] = {n: [volume_distance(n, *scaled, mask, axis) for axis in range(3)] for n in options.lpips}
+    return found
 
 
 def run_artefacts(options: argparse.Namespace) -> None:

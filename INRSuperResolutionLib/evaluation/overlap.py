@@ -1,4 +1,4 @@
-"""How well two segmentations agree: Dice, and the normalised surface distance (NSD)."""
+"""How well two segmentations agree: Dice, the normalised surface distance (NSD), and volumes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..image.volume import Volume
 
 
 def label_agreement(result: Volume, reference: Volume, tolerance: float) -> dict[int, dict[str, float]]:
-    """Dice and NSD of every label of the reference.
+    """Dice, NSD and volumes of every label of the reference.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def label_agreement(result: Volume, reference: Volume, tolerance: float) -> dict
 
     Returns
     -------
-    ``{label: {"dice", "nsd"}}``; NSD (Nikolov et al. 2018): the part of both borders that lies within the
-    tolerance of the other one.
+    ``{label: {"dice", "nsd", "ml", "reference_ml"}}``; NSD (Nikolov et al. 2018): the part of both borders that lies within the
+    tolerance of the other one. Volumes in mL: voxels times the volume of one.
 
     Raises
     ------
@@ -46,11 +46,17 @@ def label_agreement(result: Volume, reference: Volume, tolerance: float) -> dict
     labels = [int(v) for v in np.unique(numbers[1]) if v > 0]
     if not labels:
         raise InputError(f"{reference.name} has no labels", "Give a label map with values above 0")
+    voxel = abs(float(np.linalg.det(reference.affine[:3, :3]))) / 1000
     found = {}
     for label in labels:
         a, b = (values == label for values in numbers)
         dice = 2 * float((a & b).sum()) / float(a.sum() + b.sum())
-        found[label] = {"dice": dice, "nsd": _surface_agreement(a, b, reference, tolerance)}
+        found[label] = {
+            "dice": dice,
+            "nsd": _surface_agreement(a, b, reference, tolerance),
+            "ml": voxel * float(a.sum()),
+            "reference_ml": voxel * float(b.sum()),
+        }
     return found
 
 

@@ -19,6 +19,7 @@ from ..errors import InputError
 from .dicom import Series, find_series, series_of
 from .dicom_header import text
 from .grid import check_orthogonal
+from .mark import INTERPOLATIONS, mark_of
 from .stack import RAS_FROM_LPS
 from .volume import Volume
 
@@ -157,7 +158,7 @@ def _common(series: Series, method: str, volume: Volume) -> Dataset:
     number = text(source, "SeriesNumber")
     made.SeriesNumber = min(int(number) + 1000, 2**31 - 1) if number.lstrip("-").isdecimal() else 1000
     own = text(source, "SeriesDescription")
-    told = f"{method} super-resolution, research use"
+    told = f"{method} {'interpolation' if method in INTERPOLATIONS else 'AI-generated'}, research use"
     made.SeriesDescription = f"{own[: LONGEST_DESCRIPTION - len(told) - 2]}, {told}"[-LONGEST_DESCRIPTION:].lstrip(", ")
     kinds = [v for v in text(source, "ImageType").split("\\")[2:] if v and v != "MOSAIC"]
     made.ImageType = ["DERIVED", "SECONDARY", *(kinds or (["AXIAL"] if kind.name.endswith("CT Image Storage") else []))]
@@ -166,7 +167,7 @@ def _common(series: Series, method: str, volume: Volume) -> Dataset:
     made.HighBit = 15
     spacing = " x ".join(f"{s:.4g}" for s in volume.spacing)
     made.DerivationDescription = (
-        f"Super-resolution by the method {method} (inrsr {__version__}), sampled at {spacing} mm. "
+        f"{volume.mark or mark_of(method)}, sampled at {spacing} mm. "
         "Voxels between the acquired slices are estimated. For research use only, not for diagnosis."
     )
     made.DerivationCodeSequence = _code(codes.DCM.SpatialResampling)
@@ -195,5 +196,5 @@ def _equipment(method: str, now: datetime.datetime) -> Dataset:
     made.PurposeOfReferenceCodeSequence = _code(codes.DCM.ModifyingEquipment)
     made.Manufacturer, made.ManufacturerModelName, made.SoftwareVersions = MANUFACTURER, "inrsr", __version__
     made.ContributionDateTime = now.strftime("%Y%m%d%H%M%S")
-    made.ContributionDescription = f"Super-resolution by the method {method}, for research use"
+    made.ContributionDescription = mark_of(method)
     return made

@@ -118,7 +118,7 @@ def write(volume: Volume, path: str | Path, dtype: np.dtype | type | None = None
     data = as_type(volume, np.dtype(dtype) if dtype is not None else output_dtype(volume))
     try:
         if suffix_of(path) in nifti.ENDINGS:
-            write_nifti(data, volume.affine, path, volume.codes)
+            write_nifti(data, volume.affine, path, volume.codes, volume.mark)
         else:
             write_itk(data, volume, path)
     except (OSError, RuntimeError) as error:
@@ -146,8 +146,8 @@ def _largest_below(limit: int) -> float:
     return float(limit) if int(float(limit)) <= limit else float(np.nextafter(float(limit), 0))
 
 
-def write_probabilities(probabilities: np.ndarray, affine: np.ndarray, path: str | Path) -> None:
-    """Write class probabilities, (classes, i, j, k), as 4D NIfTI with the classes last; float32.
+def write_probabilities(probabilities: np.ndarray, affine: np.ndarray, path: str | Path, mark: str = "") -> None:
+    """Write class probabilities, (classes, i, j, k), as 4D NIfTI with the classes last; float32, with a mark of how they were made.
 
     Raises
     ------
@@ -155,7 +155,7 @@ def write_probabilities(probabilities: np.ndarray, affine: np.ndarray, path: str
         If the file cannot be written.
     """
     try:
-        write_nifti(np.moveaxis(probabilities, 0, -1).astype(np.float32), affine, Path(path))
+        write_nifti(np.moveaxis(probabilities, 0, -1).astype(np.float32), affine, Path(path), mark=mark)
     except OSError as error:
         raise _cannot_write(Path(path), error) from error
 

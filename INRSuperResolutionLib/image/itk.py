@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from ..errors import InputError
 from .grid import Grid
 from .itk_header import THICKNESS_KEY, check_header
+from .mark import KEY, mark_in
 from .stack import RAS_FROM_LPS
 from .volume import Volume, three_axes, whole_numbers
 
@@ -25,6 +26,8 @@ def read_itk(path: Path) -> Volume:
     volume = from_sitk(image, path.name)
     if image.HasMetaDataKey(THICKNESS_KEY):
         volume = volume.replace(slice_thickness=_millimetres(image.GetMetaData(THICKNESS_KEY)), exact=volume.exact)
+    if image.HasMetaDataKey(KEY):
+        volume = volume.replace(mark=mark_in(image.GetMetaData(KEY)), exact=volume.exact)
     told = list(header.warnings)
     if header.factor != 1:
         told.append(f"{path.name} tells lengths in units of {header.factor:g} mm: they are turned to mm")
@@ -59,7 +62,10 @@ def write_itk(data: np.ndarray, place: Volume, path: Path) -> None:
         str(path).encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(f"{path}: its name is not UTF-8", "Choose another name") from error
-    sitk.WriteImage(image_of(data, place), str(path), useCompression=True)
+    image = image_of(data, place)
+    if place.mark:
+        image.SetMetaData(KEY, place.mark)
+    sitk.WriteImage(image, str(path), useCompression=True)
     sitk.ReadImage(str(path))  # ITK does not always tell of a full disk
 
 

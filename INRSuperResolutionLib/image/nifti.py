@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from .grid import Grid
+from .mark import LONGEST, mark_in
 from .unpack import check_room, is_packed, unpacked
 from .volume import Volume, three_axes, whole_numbers
 
@@ -50,6 +51,7 @@ def read_nifti(path: Path) -> Volume:
         exact=whole_numbers(data),
         codes=(int(header["qform_code"]), int(header["sform_code"])),
         warnings=told,
+        mark=mark_in(header["descrip"].item().decode("ascii", "replace")),
     )
 
 
@@ -249,13 +251,16 @@ def _is_affine(matrix: np.ndarray) -> bool:
     return bool(lengths.min() > 0 and abs(np.linalg.det(matrix[:3, :3] / lengths)) > 1e-6)
 
 
-def write_nifti(data: np.ndarray, affine: np.ndarray, path: Path, codes: tuple[int, int] | None = None) -> None:
-    """Write three or four axes with the volume's affine (RAS mm), and the codes of the input it comes from.
+def write_nifti(
+    data: np.ndarray, affine: np.ndarray, path: Path, codes: tuple[int, int] | None = None, mark: str = ""
+) -> None:
+    """Write three or four axes with the volume's affine (RAS mm), the codes of the input it comes from, and its mark.
 
     A qform cannot hold a shear: where the input had none, a sheared volume has none; else it is the nearest one.
     """
     image = nib.Nifti1Image(data, affine, dtype=data.dtype)
     image.header.set_xyzt_units("mm")
+    image.header["descrip"] = mark.encode("ascii", "replace")[:LONGEST]
     axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     shear = float(np.abs(axes.T @ axes - np.eye(3)).max())
     if codes is None:

@@ -72,6 +72,8 @@ class Volume:
     slice_axis
         The axis across the slices, where it is known; None where it must be seen from the spacing. A slice
         thickness belongs to this axis; to k where it is None.
+    mark
+        What its file says of how it was made, if it was made here (:mod:`mark`).
     """
 
     data: np.ndarray
@@ -84,6 +86,7 @@ class Volume:
     codes: tuple[int, int] | None = None
     warnings: tuple[str, ...] = ()
     slice_axis: int | None = None
+    mark: str = ""
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore"):  # infinity is told of by who reads

@@ -42,6 +42,7 @@ def describe(
         "left_out": made.get("left_out"),
         "preset": made["preset"],
         "version": __version__,
+        "mark": representation.mark,
         "seed": made["seed"],
         "device": made["device"],
         "threads": job.threads or usable_cores(),

@@ -16,6 +16,7 @@ from ..image.files import read, read_grid, write, write_dicom, write_probabiliti
 from ..image.grid import Grid
 from ..image.intensity import foreground
 from ..image.itk import write_rigid
+from ..image.mark import AI
 from ..image.volume import Volume
 from ..memory import return_freed
 from ..methods import get_method, load_representation
@@ -125,6 +126,8 @@ def fit_inputs(job: Job, like: Grid | None, progress: Progress, started: float) 
     for volume in [*volumes, *([mask] if mask else []), *labels]:
         for told in volume.warnings:
             progress.warning(told)
+        if volume.mark.startswith(AI):
+            progress.warning(f"{volume.name} is itself a result ({volume.mark}): what it guessed is taken as measured")
     grids = output_grids(job, [v.grid for v in volumes], like)
     check_memory(grids)  # before what takes longer
     foreseen = foresee(job, volumes, grids, progress)
@@ -201,7 +204,7 @@ def draw_maps(found: Found, job: Job, progress: Progress) -> None:
         made = found.representation.provenance
         spline = spline_through_profile(found.volumes[n], made, n, found.grids[n])
         if job.added:
-            found.maps[job.added[n]] = spline.replace(data=result.data - spline.data)
+            found.maps[job.added[n]] = result.replace(data=result.data - spline.data)
         if job.uncertainty:
             from ..evaluation.uncertainty import half_width  # PyTorch, which interpolation does without
 
@@ -225,7 +228,8 @@ def write_function(found: Found, job: Job, staging: Staging, inputs: list[dict[s
         labels = representation.most_likely(found.probabilities, grid)
         write(labels, staging.path(job.labels_output), labels.dtype)
     if found.probabilities is not None and job.probabilities_output:
-        write_probabilities(found.probabilities, grid.affine, staging.path(job.probabilities_output))
+        target = staging.path(job.probabilities_output)
+        write_probabilities(found.probabilities, grid.affine, target, representation.mark)
 
 
 def write_results(results: list[Volume], method: str, job: Job, staging: Staging, progress: Progress) -> None:

@@ -146,8 +146,25 @@ hold_to_the_rules(qMRMLNodeComboBox, "qMRMLNodeComboBox")
 QUiLoader.extra.update(qMRMLWidget=qMRMLWidget, qMRMLNodeComboBox=qMRMLNodeComboBox)
 
 
+class View:
+    """What a slice widget gives as its view: the texts at its corners and edges."""
+
+    def __init__(self, widget: SliceView) -> None:
+        self._widget = widget
+        self._annotation = vtk.vtkCornerAnnotation()
+
+    def cornerAnnotation(self) -> Any:
+        return self._annotation
+
+    def scheduleRender(self) -> None:
+        self._widget.draw()
+
+
+hold_to_the_rules(View, "qMRMLSliceView")
+
+
 class SliceView(QtWidgets.QLabel):
-    """A slice view: draws the image that the real slice logic blends."""
+    """A slice widget: draws the image that the real slice logic blends."""
 
     def __init__(self, logic: Any, parent: Any = None) -> None:
         super().__init__(parent)
@@ -160,6 +177,10 @@ class SliceView(QtWidgets.QLabel):
         palette.setColor(QtGui.QPalette.WindowText, QtGui.QColor("white"))
         self.setPalette(palette)
         self._drawing = False
+        self._view = View(self)
+
+    def sliceView(self) -> View:
+        return self._view
 
     def sliceLogic(self) -> Any:
         return self._logic
@@ -201,6 +222,8 @@ class SliceView(QtWidgets.QLabel):
         painter = QtGui.QPainter(shown)
         painter.setPen(QtGui.QColor("white"))
         painter.drawText(8, height - 8, names[0] if names else "")
+        edge = self._view.cornerAnnotation().GetText(vtk.vtkCornerAnnotation.UpperEdge) or ""
+        painter.drawText(0, 4, width, 40, QtCore.Qt.AlignHCenter, edge)
         painter.end()
         self.setPixmap(QtGui.QPixmap.fromImage(shown))
 

@@ -11,6 +11,7 @@ from ..runs import messages
 from ..scene.compare import Comparison
 from ..scene.dicom import sourceInstanceUIDs
 from ..scene.inputs import InputProblem
+from ..scene.marks import ViewMarks
 from ..scene.results import consistencyOf, representationOf, sourceOf
 from .choices import Choices
 from .notice import Notice
@@ -36,9 +37,11 @@ class ResultSection:
         self.ui, self._choices, self._logic, self._status = ui, choices, logic, status
         self._consistency = Notice(ui.consistencyLabel, ui.consistencyIcon)
         self.comparison = Comparison()
+        self.marks = ViewMarks()
         self._isReleasing = False
         ui.resampleButton.connect("clicked(bool)", self.onResample)
         ui.dicomButton.connect("clicked(bool)", self.onWriteDicom)
+        ui.markCheckBox.connect("toggled(bool)", self.marks.show)
         self.compareButtons = {
             "sideBySide": ui.sideBySideButton, "flicker": ui.flickerButton, "checkerboard": ui.checkerboardButton
         }  # fmt: skip
@@ -49,7 +52,8 @@ class ResultSection:
         """What can be done with the chosen result; also after it was loaded with a scene."""
         ui, result = self.ui, self._choices.result()
         ui.resultButton.visible = bool(resultsInScene())
-        for widget in (ui.consistencyRow, ui.compareRow, ui.moreRow):
+        self.marks.show(ui.markCheckBox.checked)
+        for widget in (ui.consistencyRow, ui.compareRow, ui.moreRow, ui.markCheckBox):
             widget.visible = result is not None
         if result is None:
             return

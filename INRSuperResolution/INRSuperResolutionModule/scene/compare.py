@@ -6,7 +6,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from .results import copyDisplay
+from .results import ATTRIBUTE, copyDisplay, markOf
 from .views import ViewsAsTheyWere
 
 FLICKER_MILLISECONDS = 600
@@ -112,6 +112,7 @@ def makeCheckerboard(before, after):
     board.SetName(_("Checkerboard"))
     board.SetHideFromEditors(True)
     board.SetSaveWithScene(False)
+    board.SetAttribute(ATTRIBUTE + "Mark", markOf(after))
     board.SetIJKToRASMatrix(toWorld)
     board.SetAndObserveImageData(image)
     mixed, result = slicer.util.arrayFromVolume(board), slicer.util.arrayFromVolume(after)

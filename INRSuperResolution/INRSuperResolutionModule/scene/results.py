@@ -132,6 +132,7 @@ def tellProvenance(node, request: Request, report: dict, consistency: float | No
         "Settings": json.dumps(report["settings"]),
         "Seed": str(report["seed"]),
         "Version": report["version"],
+        "Mark": report["mark"],
         "Device": report["device"],
         "Weights": json.dumps(report["weights_of_inputs"] or report["weights"]),
         "SliceProfile": json.dumps(report["slice_profile"]),
@@ -142,9 +143,7 @@ def tellProvenance(node, request: Request, report: dict, consistency: float | No
     }
     for name, value in told.items():
         node.SetAttribute(ATTRIBUTE + name, value)
-    node.SetDescription(
-        _("Restored by {method} ({preset}); research use only").format(method=report["method"], preset=report["preset"])
-    )
+    node.SetDescription(report["mark"])
 
 
 def addTextNode(name: str, node):
@@ -175,6 +174,11 @@ def consistencyOf(node) -> float | None:
     """How well a result agrees with its input (dB), as it was told with it."""
     told = node.GetAttribute(ATTRIBUTE + "Consistency")
     return float(told.split()[0]) if told else None
+
+
+def markOf(node) -> str:
+    """What a node says of how it was made (AI-generated, by what); empty for what was not made here."""
+    return node.GetAttribute(ATTRIBUTE + "Mark") or ""
 
 
 def segmentationWith(node):

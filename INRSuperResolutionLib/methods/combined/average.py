@@ -54,7 +54,7 @@ class AverageRepresentation(Representation):
             for whole, volume in zip(total, found):
                 np.add(whole.data, volume.data, out=whole.data)
             total = total or found
-        return total
+        return [whole.replace(mark=self.mark) for whole in total]
 
     def release(self) -> None:
         """See :class:`Representation`."""
