@@ -22,7 +22,7 @@ LOOKED_AT = 20
 def usual_workers(cases: Sequence[Case], threads: int) -> int:
     """As many as there are cores for, and memory for the largest of the first cases; at least one."""
     cores = max(1, usable_cores() // threads)
-    jobs = [case.job for case in cases if case.job is not None][:LOOKED_AT]
+    jobs = [case.job for case in cases[:LOOKED_AT] if case.job is not None]
     most = max((memory_of(job) for job in jobs), default=0)
     free = available_memory()
     return cores if not most or free is None else max(1, min(cores, free // most))
