@@ -23,6 +23,8 @@ from .manifest import Case
 DONE, FAILED, FAULTY = "done", "failed", "input"
 """States: results are there; failed for another reason; failed for what it was given."""
 POLL_SECONDS = 0.1
+# a run that imports, say, does not notice a cancel at once, and has nothing to lose yet
+KILL_AFTER = 0.5
 LOCK = ".inrsr-case"
 
 
@@ -72,7 +74,7 @@ def run_case(case: Case, running: str = "", limit_seconds: float | None = None) 
             there = finished(case.name, case.job)
             if there is not None:
                 return there
-            report = run_in_worker(case.job, lambda event: _hear(event, warnings), watch.stop)
+            report = run_in_worker(case.job, lambda event: _hear(event, warnings), watch.stop, KILL_AFTER)
     except Exception as error:
         told: InrsrError = as_inrsr_error(error)
         if isinstance(told, Cancelled):

@@ -10,12 +10,15 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import psutil
+
 from ..errors import InputError, MissingError
 from ..jobs.scratch import scratch_folder
 
 # a case whose worker was lost is begun again, at most so often
 RETRIES = 3
 SECONDS_TO_CLOSE = 1.0
+SECONDS_TO_GIVE_UP = 10.0
 SECONDS_TO_FIND = 20.0
 # entries that a scheduler keeps of what it has done: without a bound they grow with each case
 LOG_LENGTH = 100
@@ -29,24 +32,28 @@ SETTINGS = {
 LOST = (asyncio.CancelledError, concurrent.futures.CancelledError)
 
 
+def load_dask() -> None:
+    """Import it, which takes a second; raises MissingError where it is not installed."""
+    try:
+        import dask.distributed  # noqa: F401
+    except ImportError as error:
+        raise MissingError(
+            f"Dask distributed cannot be imported: {error}", 'pip install "inr-super-resolution[cohorts]"'
+        ) from error
+
+
 @contextlib.contextmanager
 def connected(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A client of the embedded cluster, or of the one at an address.
 
     Raises
     ------
-    MissingError
-        Without Dask distributed.
     InputError
         If no scheduler answers.
     """
-    try:
-        import dask
-        from dask.distributed import Client
-    except ImportError as error:
-        raise MissingError(
-            f"Dask distributed cannot be imported: {error}", 'pip install "inr-super-resolution[cohorts]"'
-        ) from error
+    import dask
+    from dask.distributed import Client
+
     for name in ("distributed", "tornado", "asyncio"):  # what becomes of a case is told by its row
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with dask.config.set(SETTINGS), contextlib.ExitStack() as stack:
@@ -82,8 +89,13 @@ def _embedded(workers: int) -> Iterator[Any]:
         try:
             yield cluster
         finally:
+            # no case runs any more, so the workers hold nothing: taking leave of each takes a second
+            for nanny in cluster.workers.values():
+                nanny.auto_restart = False
+                with contextlib.suppress(psutil.Error, TypeError):  # it has gone, or was never there
+                    psutil.Process(nanny.pid).kill()
             with contextlib.suppress(TimeoutError):
-                cluster.close(timeout=SECONDS_TO_CLOSE)
+                cluster.close(timeout=SECONDS_TO_GIVE_UP)
 
 
 def _allow_failures(count: int) -> Callable[[Any], None]:

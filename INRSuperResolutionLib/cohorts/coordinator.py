@@ -6,16 +6,19 @@ import contextlib
 import itertools
 import math
 import queue
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
 from ..errors import Cancelled, InputError, InrsrError, OutOfMemory
 from ..jobs.scratch import lock
 from .case import FAILED, Outcome, run_case
-from .cluster import LOST, RETRIES, connected
+from .cluster import LOST, RETRIES, connected, load_dask
 from .manifest import Case
 
 LOCK = ".inrsr-batch"
@@ -81,17 +84,45 @@ def run_batch(
     running = output / f"{RUNNING}{uuid.uuid4().hex[:8]}"
     running.touch()
     try:
-        with connected(workers, scheduler) as client:
-            hands = Hands(client, cases, str(running), limit_seconds, do)
-            try:
-                for outcome in hands.outcomes():
-                    told(outcome)
-            except BaseException:
-                running.unlink(missing_ok=True)  # what runs ends itself, wherever it runs
-                hands.wait(SECONDS_TO_STOP)
-                raise
+        with noted_signals() as asked:
+            load_dask()
+            if asked.is_set():  # an exception in an import may be swallowed by who imports
+                raise Cancelled()
+            with connected(workers, scheduler) as client:
+                hands = Hands(client, cases, str(running), limit_seconds, do, asked)
+                try:
+                    for outcome in hands.outcomes():
+                        told(outcome)
+                except BaseException:
+                    running.unlink(missing_ok=True)  # what runs ends itself, wherever it runs
+                    hands.wait(SECONDS_TO_STOP)
+                    raise
     finally:
         running.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def noted_signals() -> Iterator[threading.Event]:
+    """Set once a signal has asked to stop: what its handler raises may be swallowed by a library that it lands in."""
+    asked = threading.Event()
+    old: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # only there Python handles signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.getsignal(number)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        if callable(old[signal.Signals(number)]):
+            old[signal.Signals(number)](number, frame)
+
+    for number in list(old):
+        signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        for number, handler in old.items():
+            if signal.getsignal(number) is note:  # not, if it is ignored from now on
+                signal.signal(number, handler)
 
 
 class Hands:
@@ -100,9 +131,11 @@ class Hands:
     So a lost worker loses the one case that it was at, and neither scheduler nor coordinator ever holds a whole cohort.
     """
 
-    def __init__(self, client: Any, cases: Iterable[Case], running: str, limit: float | None, do: Any) -> None:
+    def __init__(
+        self, client: Any, cases: Iterable[Case], running: str, limit: float | None, do: Any, asked: threading.Event
+    ) -> None:
         self._client, self._waiting = client, iter(cases)
-        self._how = do, running, limit
+        self._how, self._asked = (do, running, limit), asked
         self._out: dict[str, tuple[Any, Case]] = {}
         self._over: queue.SimpleQueue[str] = queue.SimpleQueue()
         # Dask keeps figures for each kind of name, and remembers names: the cases share a few. Once no task of a kind
@@ -115,6 +148,8 @@ class Hands:
         """What became of each case, as it comes."""
         slots, looked, more = 0, -math.inf, True
         while True:
+            if self._asked.is_set():
+                raise Cancelled()
             if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:  # workers come and go
                 slots, looked = self._slots(), time.monotonic()
             while more and len(self._out) < slots:
