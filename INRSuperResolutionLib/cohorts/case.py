@@ -79,7 +79,7 @@ def run_case(case: Case, running: str = "", limit_seconds: float | None = None) 
         told: InrsrError = as_inrsr_error(error)
         if isinstance(told, Cancelled):
             if not watch.is_late:
-                raise told from error
+                raise Cancelled() from None  # as small as can be, as it travels
             told = Cancelled(f"it took longer than {limit_seconds:g} s")
         state = FAULTY if told.exit_code == 2 else FAILED
         return Outcome(case.name, state, str(told), told.exit_code, time.monotonic() - started, warnings=warnings)
