@@ -29,6 +29,11 @@ def add(commands: Commands) -> None:
         "--output", required=True, metavar="FOLDER", help="a folder a case, summary.html and summary.csv"
     )
     batch.add_argument("--resume", action="store_true", help="what is always done: only what is not done is done")
+    batch.add_argument(
+        "--plan",
+        action="store_true",
+        help="do nothing, but tell what 1,000 and 100,000 such cases take on which machine",
+    )
     add_where(batch)
     add_debug(batch)
     batch.set_defaults(run=run_batch_command)
@@ -67,6 +72,11 @@ def run_batch_command(options: argparse.Namespace) -> None:
     cases = read_manifest(Path(options.manifest), output, options.threads, options.max_seconds, options.maps)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file", "Name a folder")
+    if options.plan:
+        from ..cohorts.plan import table
+
+        print("\n".join(table(cases, options.threads)))
+        return
     output.mkdir(exist_ok=True)
     do_cases(cases, cases.names, output, options)
 
