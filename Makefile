@@ -21,7 +21,7 @@ help:
 $(BIN)/inrsr: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "$(TORCH)"
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[cohorts,dev,demo,fast,slicer]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[cohorts,dev,demo,fast,slicer,slurm]"
 	@touch $@
 
 demo: $(BIN)/inrsr

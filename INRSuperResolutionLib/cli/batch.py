@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,6 @@ from .arguments import Commands, add_debug
 if TYPE_CHECKING:
     from ..cohorts.case import Outcome
     from ..cohorts.manifest import Case
-
-SECONDS_BETWEEN_TABLES = 2.0
 
 
 def add(commands: Commands) -> None:
@@ -32,6 +29,11 @@ def add(commands: Commands) -> None:
         "--output", required=True, metavar="FOLDER", help="a folder a case, summary.html and summary.csv"
     )
     batch.add_argument("--resume", action="store_true", help="what is always done: only what is not done is done")
+    batch.add_argument(
+        "--plan",
+        action="store_true",
+        help="do nothing, but tell what 1,000 and 100,000 such cases take on which machine",
+    )
     add_where(batch)
     add_debug(batch)
     batch.set_defaults(run=run_batch_command)
@@ -53,6 +55,9 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--case-seconds", type=float, metavar="S", help="a case that takes longer fails, and the rest go on"
     )
+    parser.add_argument(
+        "--maps", action="store_true", help="also save what was added to a spline, and the uncertainty, of each result"
+    )
     parser.add_argument("--progress", choices=("bar", "json", "none"), default="bar")
 
 
@@ -64,11 +69,16 @@ def run_batch_command(options: argparse.Namespace) -> None:
         raise InputError(f"the folder {output.parent} does not exist", "Make it first")
     from ..cohorts.manifest import read_manifest
 
-    cases = read_manifest(Path(options.manifest), output, options.threads, options.max_seconds)
+    cases = read_manifest(Path(options.manifest), output, options.threads, options.max_seconds, options.maps)
     if output.exists() and not output.is_dir():
         raise InputError(f"{output} is a file", "Name a folder")
+    if options.plan:
+        from ..cohorts.plan import table
+
+        print("\n".join(table(cases, options.threads)))
+        return
     output.mkdir(exist_ok=True)
-    do_cases(cases, output, options)
+    do_cases(cases, cases.names, output, options)
 
 
 def check_numbers(options: argparse.Namespace) -> None:
@@ -80,40 +90,42 @@ def check_numbers(options: argparse.Namespace) -> None:
 
 
 def do_cases(
-    cases: list[Case], output: Path, options: argparse.Namespace, also: Callable[[Outcome], None] | None = None
+    cases: Sequence[Case],
+    names: Sequence[str],
+    output: Path,
+    options: argparse.Namespace,
+    also: Callable[[Outcome], None] | None = None,
 ) -> None:
     """Do cases, tell of them as they come (and let ``also`` know), and sum up. Raises what the worst failed case did."""
     from ..cohorts.capacity import usual_workers
     from ..cohorts.case import DONE
-    from ..cohorts.coordinator import Clock, run_batch
-    from ..cohorts.summary import write_page, write_table
+    from ..cohorts.coordinator import Clock, only_one, run_batch
+    from ..cohorts.ledger import Ledger
+    from ..cohorts.summary import Table, write_page, write_table
 
-    clock, found = Clock(len(cases)), {}
-    written = time.monotonic()
-
-    def told(outcome: Outcome) -> None:
-        nonlocal written
-        clock.count(outcome)
-        found[outcome.case] = outcome
-        if also is not None:
-            also(outcome)
-        show(outcome, clock, options.progress)
-        if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
-            write_table([found[c.name] for c in cases if c.name in found], output / "summary.csv")
-            written = time.monotonic()
-
+    clock = Clock(len(cases))
     workers = options.workers or usual_workers(cases, options.threads)
-    outcomes = run_batch(cases, output, told, min(workers, len(cases)), options.scheduler, options.case_seconds)
-    write_table(outcomes, output / "summary.csv")
-    write_page(outcomes, {case.name: case for case in cases}, output / "summary.html")
-    bad = [o for o in outcomes if o.state != DONE]
+    with only_one(output), Ledger() as ledger:
+        with Table(output / "summary.csv") as table:
+
+            def told(outcome: Outcome) -> None:
+                clock.count(outcome)
+                ledger.add(outcome)
+                table.add(outcome)
+                if also is not None:
+                    also(outcome)
+                show(outcome, clock, options.progress)
+
+            run_batch(cases, output, told, min(workers, len(cases)), options.scheduler, options.case_seconds)
+        write_table(ledger.read(names), output / "summary.csv")
+        bad = len(ledger) - ledger.states[DONE]
+        write_page(ledger.read(names), cases, len(ledger), ledger.states[DONE], output / "summary.html")
     if options.progress == "json":
-        print(json.dumps({"event": "result", "done": len(outcomes) - len(bad), "failed": [o.case for o in bad]}))
-    if bad:
-        codes = {o.exit_code for o in bad}
-        kind = next((k for k in (InputError, OutOfMemory) if k.exit_code in codes), InrsrError)
+        print(json.dumps({"event": "result", "done": len(ledger) - bad, "failed": ledger.failed}))
+    if ledger.first_bad is not None:
+        kind = next((k for k in (InputError, OutOfMemory) if k.exit_code in ledger.codes), InrsrError)
         raise kind(
-            f"{len(bad)} of {len(outcomes)} cases failed: {bad[0].case}: {bad[0].reason}",
+            f"{bad} of {len(ledger)} cases failed: {ledger.first_bad.case}: {ledger.first_bad.reason}",
             f"The rest is done; see {output / 'summary.csv'}",
         )
 

@@ -37,7 +37,15 @@ def run_bids(options: argparse.Namespace) -> None:
     dataset, output = Path(options.dataset).absolute(), Path(options.output).absolute()
     if output == dataset:
         raise InputError(f"{output} is the dataset itself", "Name another folder, such as derivatives/inrsr in it")
-    cases = find_cases(dataset, output, options.participant_label, options.method, options.threads, options.max_seconds)
+    cases = find_cases(
+        dataset,
+        output,
+        options.participant_label,
+        options.method,
+        options.threads,
+        options.max_seconds,
+        options.maps,
+    )
     named = {case.name: case for case in cases}
     if options.level == "group":
         there = [finished(case.name, case.job) for case in cases if case.job is not None]
@@ -45,7 +53,8 @@ def run_bids(options: argparse.Namespace) -> None:
         if not outcomes:
             raise InputError(f"{output} holds no results", "Run the level participant first")
         write_table(outcomes, output / "summary.csv")
-        write_page(outcomes, named, output / "summary.html")
+        told_of = [named[outcome.case] for outcome in outcomes]
+        write_page(outcomes, told_of, len(outcomes), len(outcomes), output / "summary.html")
         return
     output.mkdir(parents=True, exist_ok=True)
     write_description(dataset, output)
@@ -53,4 +62,4 @@ def run_bids(options: argparse.Namespace) -> None:
     def told(outcome: Outcome) -> None:
         write_sidecars(named[outcome.case], outcome, dataset)
 
-    do_cases(cases, output, options, told)
+    do_cases(cases, list(named), output, options, told)

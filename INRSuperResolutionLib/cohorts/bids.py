@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..image.files import read_grid
 from ..jobs.job import Job
 from .case import DONE, Outcome
-from .manifest import REPORT, Case
+from .manifest import REPORT, Case, maps_of
 from .summary import replace_text
 
 SUFFIXES = ("T1w", "T2w", "FLAIR", "PDw", "T2starw", "inplaneT1", "inplaneT2")
@@ -41,6 +41,7 @@ def find_cases(
     method: str = AUTO,
     threads: int = 1,
     max_seconds: float | None = None,
+    maps: bool = False,
 ) -> list[Case]:
     """A case for each session (or patient without sessions): its anatomical series with thick slices, restored together.
 
@@ -82,6 +83,7 @@ def find_cases(
                 threads=threads,
                 max_seconds=max_seconds,
                 report=str(output / HIDDEN / name / REPORT),
+                **maps_of([output / HIDDEN / name / result_name(path) for path in thick] if maps else []),
             )
             cases.append(Case(name, job))
     if not cases:

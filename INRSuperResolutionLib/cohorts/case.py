@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,16 @@ from ..errors import Cancelled, InputError, InrsrError, as_inrsr_error
 from ..image.files import sha256
 from ..jobs.client import run_in_worker
 from ..jobs.job import Job
+from ..jobs.scratch import lock
 from ..methods.pretrained.weights import shipped
 from .manifest import Case
 
 DONE, FAILED, FAULTY = "done", "failed", "input"
 """States: results are there; failed for another reason; failed for what it was given."""
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.1
+# a run that imports, say, does not notice a cancel at once, and has nothing to lose yet
+KILL_AFTER = 0.5
+LOCK = ".inrsr-case"
 
 
 @dataclass(frozen=True)
@@ -47,66 +53,100 @@ class Outcome:
         return asdict(self)
 
 
-def run_case(case: Case, stop_file: str = "", limit_seconds: float | None = None) -> Outcome:
+def run_case(case: Case, running: str = "", limit_seconds: float | None = None) -> Outcome:
     """Do a case, unless what is there was made by the same job, inputs and weights. Raises Cancelled, nothing else.
 
     Parameters
     ----------
-    stop_file
-        A file that, once it is there, cancels the case.
+    running
+        A file; the case is cancelled once it is gone.
     limit_seconds
         A case that takes longer fails.
     """
-    if stop_file and Path(stop_file).exists():
-        raise Cancelled()
     if case.job is None:
         return Outcome(case.name, FAULTY, case.fault, InputError.exit_code)
-    there = finished(case.name, case.job)
-    if there is not None:
-        return there
     started = time.monotonic()
-    stop, over = threading.Event(), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(POLL_SECONDS):
-            late = limit_seconds is not None and time.monotonic() - started > limit_seconds
-            if late or (stop_file and Path(stop_file).exists()):
-                stop.set()
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    warnings: list[str] = []
-
-    def hear(event: dict[str, Any]) -> None:
-        if event["event"] == "warning":
-            warnings.append(str(event["message"]))
-
     folders = {Path(path).parent for path in (str(case.job.report), *case.job.outputs)}
+    warnings: list[str] = []
+    watch = Watch(running, limit_seconds)
     try:
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-        report = run_in_worker(case.job, hear, stop)
-    except Cancelled:
-        if stop_file and Path(stop_file).exists():
-            raise
-        taken = time.monotonic() - started
-        if limit_seconds is not None and taken > limit_seconds:
-            reason = f"it took longer than {limit_seconds:g} s"
-            return Outcome(case.name, FAILED, reason, Cancelled.exit_code, taken, warnings=warnings)
-        raise
+        with watch, only_here(folders, Path(str(case.job.report)).parent, watch):
+            there = finished(case.name, case.job)
+            if there is not None:
+                return there
+            report = run_in_worker(case.job, lambda event: _hear(event, warnings), watch.stop, KILL_AFTER)
     except Exception as error:
         told: InrsrError = as_inrsr_error(error)
+        if isinstance(told, Cancelled):
+            if not watch.is_late:
+                raise Cancelled() from None  # as small as can be, as it travels
+            told = Cancelled(f"it took longer than {limit_seconds:g} s")
         state = FAULTY if told.exit_code == 2 else FAILED
-        taken = time.monotonic() - started
-        return Outcome(case.name, state, str(told), told.exit_code, taken, warnings=warnings)
+        return Outcome(case.name, state, str(told), told.exit_code, time.monotonic() - started, warnings=warnings)
+    return replace(outcome_of(case.name, report), warnings=warnings)
+
+
+def _hear(event: dict[str, Any], warnings: list[str]) -> None:
+    if event["event"] == "warning":
+        warnings.append(str(event["message"]))
+
+
+class Watch:
+    """Sets :attr:`stop` when a case takes too long, or nobody wants it any more, for the time of a ``with`` block."""
+
+    def __init__(self, running: str, limit_seconds: float | None) -> None:
+        self.stop, self.is_late = threading.Event(), False
+        self._running, self._over = running, threading.Event()
+        self._until = None if limit_seconds is None else time.monotonic() + limit_seconds
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._look()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self.stop.is_set() and not self._over.wait(POLL_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        self.is_late = self._until is not None and time.monotonic() > self._until
+        if self.is_late or (self._running and not Path(self._running).exists()):
+            self.stop.set()
+
+
+@contextlib.contextmanager
+def only_here(folders: set[Path], kept: Path, watch: Watch) -> Iterator[None]:
+    """Make the folders of a case, keep others out of the one that its report goes to, and leave none of them empty.
+
+    Another one is that of a killed coordinator, and about to end; where a file system knows no locks, it is not waited for.
+    """
+    file = kept / LOCK
+    try:
+        while not watch.stop.is_set():
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError), file.open("a+b") as opened:  # gone again, with another one
+                if lock(opened) is not False and file.exists():
+                    try:
+                        yield
+                    finally:
+                        with contextlib.suppress(PermissionError):  # of Windows, while it is open
+                            file.unlink(missing_ok=True)
+                    return
+            watch.stop.wait(POLL_SECONDS)
+        raise Cancelled()
     finally:
+        if sys.platform == "win32":
+            with contextlib.suppress(OSError):  # another one's is open
+                file.unlink()
         for folder in folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # where nothing came of it
-        over.set()
-        watcher.join()
-    return replace(outcome_of(case.name, report), warnings=warnings)
 
 
 def finished(name: str, job: Job) -> Outcome | None:
@@ -115,7 +155,7 @@ def finished(name: str, job: Job) -> Outcome | None:
         report = json.loads(Path(str(job.report)).read_text("utf-8"))
         made = {k: v for k, v in report["job"].items() if k not in ("run_id", "threads", "max_seconds")}
         wanted = {k: v for k, v in job.to_dict().items() if k in made}
-        if made != wanted or not all(Path(p).is_file() for p in job.outputs):
+        if made != wanted or not all(Path(p).is_file() for p in job.results()):
             return None
         made_at = Path(str(job.report)).stat().st_mtime
         others = [*job.label_files(), *(p for p in (job.mask, job.like) if p)]

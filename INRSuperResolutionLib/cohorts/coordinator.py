@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import logging
+import itertools
+import math
+import queue
+import signal
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import IO, Any
 
-from ..errors import Cancelled, InputError, InrsrError, MissingError, OutOfMemory
-from ..jobs.scratch import lock, scratch_folder
+from ..errors import Cancelled, InputError, InrsrError, OutOfMemory
+from ..jobs.scratch import lock
 from .case import FAILED, Outcome, run_case
+from .cluster import LOST, RETRIES, connected, load_dask
 from .manifest import Case
 
 LOCK = ".inrsr-batch"
-STOP = ".inrsr-stop-"
-# a case whose worker was lost is begun again, at most so often
-RETRIES = 3
-# cases that are handed out ahead, for each worker: the scheduler never holds a whole cohort
-AHEAD = 4
-SECONDS_TO_STOP = 2.0
-SECONDS_TO_CLOSE = 10.0
-SECONDS_TO_FIND = 20.0
+# a file that is there as long as its coordinator wants its cases done
+RUNNING = ".inrsr-run-"
+# of tasks; more than there are cases at a time
+NAMES = 10_000
+SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_TO_STOP = 1.4
 
 
 @contextlib.contextmanager
@@ -45,15 +49,15 @@ def only_one(output: Path) -> Iterator[None]:
 
 
 def run_batch(
-    cases: Sequence[Case],
+    cases: Iterable[Case],
     output: Path,
     told: Callable[[Outcome], object],
     workers: int = 1,
     scheduler: str | None = None,
     limit_seconds: float | None = None,
     do: Callable[..., Outcome] = run_case,
-) -> list[Outcome]:
-    """Do all cases; the outcomes in their order.
+) -> None:
+    """Do all cases, with the lock of :func:`only_one` held.
 
     Parameters
     ----------
@@ -75,55 +79,121 @@ def run_batch(
     InrsrError
         If the scheduler is lost.
     """
-    stop = output / f"{STOP}{uuid.uuid4().hex[:8]}"
-    with only_one(output):
-        for left in output.glob(f"{STOP}*"):
-            left.unlink(missing_ok=True)
-        found: dict[str, Outcome] = {}
-        try:
+    for left in output.glob(f"{RUNNING}*"):  # what a killed coordinator has handed out ends itself
+        left.unlink(missing_ok=True)
+    running = output / f"{RUNNING}{uuid.uuid4().hex[:8]}"
+    running.touch()
+    try:
+        with noted_signals() as asked:
+            load_dask()
+            if asked.is_set():  # an exception in an import may be swallowed by who imports
+                raise Cancelled()
             with connected(workers, scheduler) as client:
+                hands = Hands(client, cases, str(running), limit_seconds, do, asked)
                 try:
-                    for outcome in _handed_out(client, cases, str(stop), limit_seconds, do):
-                        found[outcome.case] = outcome
+                    for outcome in hands.outcomes():
                         told(outcome)
                 except BaseException:
-                    stop.touch()  # what runs ends itself, wherever it runs
+                    running.unlink(missing_ok=True)  # what runs ends itself, wherever it runs
+                    hands.wait(SECONDS_TO_STOP)
                     raise
-        finally:
-            if scheduler is None:  # its workers have gone
-                stop.unlink(missing_ok=True)
-    return [found[case.name] for case in cases]
+    finally:
+        running.unlink(missing_ok=True)
 
 
-def _handed_out(client: Any, cases: Sequence[Case], stop: str, limit: float | None, do: Any) -> Iterator[Outcome]:
-    from dask.distributed import as_completed
+@contextlib.contextmanager
+def noted_signals() -> Iterator[threading.Event]:
+    """Set once a signal has asked to stop: what its handler raises may be swallowed by a library that it lands in."""
+    asked = threading.Event()
+    old: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():  # only there Python handles signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            old[number] = signal.getsignal(number)
 
-    waiting = iter(cases)
-    names: dict[str, Case] = {}
-    running = as_completed(loop=client.loop)
+    def note(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        if callable(old[signal.Signals(number)]):
+            old[signal.Signals(number)](number, frame)
 
-    def more() -> None:
-        free = max(1, AHEAD * len(client.scheduler_info(n_workers=-1)["workers"])) - len(names)
-        for _ in range(free):
-            case = next(waiting, None)
-            if case is None:
+    for number in list(old):
+        signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        for number, handler in old.items():
+            if signal.getsignal(number) is note:  # not, if it is ignored from now on
+                signal.signal(number, handler)
+
+
+class Hands:
+    """Hands out cases, as many at a time as the workers have threads, whatever the scheduler would take.
+
+    So a lost worker loses the one case that it was at, and neither scheduler nor coordinator ever holds a whole cohort.
+    """
+
+    def __init__(
+        self, client: Any, cases: Iterable[Case], running: str, limit: float | None, do: Any, asked: threading.Event
+    ) -> None:
+        self._client, self._waiting = client, iter(cases)
+        self._how, self._asked = (do, running, limit), asked
+        self._out: dict[str, tuple[Any, Case]] = {}
+        self._over: queue.SimpleQueue[str] = queue.SimpleQueue()
+        # Dask keeps figures for each kind of name, and remembers names: the cases share a few. Once no task of a kind
+        # is left, all is set up anew with the next one, and the old kept: one that stays prevents it
+        names = f"case-{uuid.uuid4().hex[:8]}"
+        self._names = (f"{names}-{n}" for n in itertools.cycle(range(1, NAMES)))
+        self._stays = client.submit(int, pure=False, key=f"{names}-0")
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """What became of each case, as it comes."""
+        slots, looked, more = 0, -math.inf, True
+        while True:
+            if self._asked.is_set():
+                raise Cancelled()
+            if time.monotonic() - looked > SECONDS_BETWEEN_LOOKS:  # workers come and go
+                slots, looked = self._slots(), time.monotonic()
+            while more and len(self._out) < slots:
+                case = next(self._waiting, None)
+                if case is None:
+                    more = False
+                else:
+                    self._hand_out(case)
+            if not more and not self._out:
                 return
-            # not pure: the same case may be done anew; a slot each, so that no worker takes two at once
-            future = client.submit(
-                do, case, stop, limit, pure=False, retries=0, key=f"{case.name}-{uuid.uuid4().hex[:8]}"
-            )
-            names[future.key] = case
-            running.add(future)
+            try:
+                key = self._over.get(timeout=SECONDS_BETWEEN_LOOKS)
+            except queue.Empty:
+                continue
+            future, case = self._out.pop(key)
+            yield _outcome(future, case)
+            future.release()
 
-    more()
-    while names:
-        future = next(running)
-        if future.cancelled():  # nobody here cancels: its scheduler went
-            raise InrsrError("the scheduler was lost", "Start it, then give the same command again: what is done stays")
-        case = names.pop(future.key)
-        yield _outcome(future, case)
-        future.release()
-        more()
+    def _slots(self) -> int:
+        if self._client.status != "running":
+            raise lost()
+        try:
+            return sum(self._client.nthreads().values())
+        except (OSError, *LOST) as error:
+            raise lost() from error
+
+    def _hand_out(self, case: Case) -> None:
+        do, running, limit = self._how
+        key = next(name for name in self._names if name not in self._out)
+        future = self._client.submit(do, case, running, limit, pure=False, retries=0, key=key)
+        self._out[future.key] = future, case
+        future.add_done_callback(lambda done: self._over.put(done.key))
+
+    def wait(self, seconds: float) -> None:
+        """Let what is handed out end, but not for longer than this."""
+        until = time.monotonic() + seconds
+        with contextlib.suppress(queue.Empty):
+            while self._out and self._client.status == "running":
+                self._out.pop(self._over.get(timeout=max(0.0, until - time.monotonic())), None)
+
+
+def lost() -> InrsrError:
+    """The scheduler was."""
+    return InrsrError("the scheduler was lost", "Start it, then give the same command again: what is done stays")
 
 
 def _outcome(future: Any, case: Case) -> Outcome:
@@ -133,58 +203,13 @@ def _outcome(future: Any, case: Case) -> Outcome:
         return future.result()
     except Cancelled:
         raise
+    except LOST as error:  # nobody here cancels: its scheduler went
+        raise lost() from error
     except KilledWorker:
         reason = f"its worker was lost {RETRIES + 1} times; memory may have run out"
         return Outcome(case.name, FAILED, reason, OutOfMemory.exit_code)
     except Exception as error:  # one case never stops the others
         return Outcome(case.name, FAILED, f"{type(error).__name__}: {error}", InrsrError.exit_code)
-
-
-@contextlib.contextmanager
-def connected(workers: int, scheduler: str | None) -> Iterator[Any]:
-    """A client of the embedded cluster, or of the one at an address."""
-    try:
-        import dask
-        from dask.distributed import Client, LocalCluster
-    except ImportError as error:
-        raise MissingError(
-            f"Dask distributed cannot be imported: {error}", 'pip install "inr-super-resolution[cohorts]"'
-        ) from error
-    settings = {
-        "distributed.scheduler.allowed-failures": RETRIES,
-        "distributed.scheduler.worker-saturation": 1.0,  # a lost worker loses the one case that it was at
-        "distributed.worker.daemon": False,  # cases start processes of their own
-        "distributed.admin.tick.limit": "1h",
-    }
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what becomes of a case is told by its row
-    with dask.config.set(settings):
-        if scheduler is not None:
-            try:
-                client = Client(scheduler, timeout=SECONDS_TO_FIND, set_as_default=False)
-            except (OSError, ValueError, TimeoutError) as error:
-                raise InputError(f"no scheduler answers at {scheduler}: {error}", "Check the address") from error
-            try:
-                yield client
-            finally:
-                client.close(timeout=SECONDS_TO_STOP)
-            return
-        with scratch_folder("dask-") as folder:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=None,  # the cases' own processes are looked after by their memory check
-                dashboard_address="127.0.0.1:0",  # any free port; None would open the usual one
-                silence_logs=logging.CRITICAL,
-                local_directory=str(folder),
-            )
-            client = Client(cluster, set_as_default=False)
-            try:
-                yield client
-            finally:
-                client.close(timeout=SECONDS_TO_STOP)
-                with contextlib.suppress(TimeoutError):
-                    cluster.close(timeout=SECONDS_TO_CLOSE)
 
 
 class Clock:

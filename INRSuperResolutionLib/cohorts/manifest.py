@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
 
 from ..auto import AUTO
 from ..errors import InputError, InrsrError
@@ -37,10 +38,71 @@ class Case:
     fault: str = ""
 
 
-def read_manifest(path: Path, output: Path, threads: int = 1, max_seconds: float | None = None) -> list[Case]:
-    """The cases of a manifest; paths in it are relative to its folder.
+class Manifest(Sequence[Case]):
+    """The cases of a manifest, each made when it is asked for: a cohort of 100,000 rows takes a few megabytes.
 
     A row that is wrong becomes a case with a fault, so that the others are done all the same.
+
+    Parameters
+    ----------
+    rows
+        The fields of each, in the order of `header`.
+    base
+        The folder that paths are relative to.
+    output
+        The folder of the folders of results.
+    common
+        Fields that all jobs have.
+    maps
+        Whether to make maps of what is to be believed.
+    """
+
+    def __init__(
+        self, header: list[str], rows: list[list[str]], base: Path, output: Path, common: Mapping[str, Any], maps: bool
+    ) -> None:
+        self._header, self._rows, self._base, self._output = header, rows, base, output
+        self._common, self._maps = common, maps
+        self._name = header.index("case")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all cases."""
+        return [row[self._name].strip() for row in self._rows]
+
+    @overload
+    def __getitem__(self, number: int) -> Case: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Case]: ...
+    def __getitem__(self, number: int | slice) -> Case | list[Case]:
+        if isinstance(number, slice):
+            return [self._case(row) for row in self._rows[number]]
+        return self._case(self._rows[number])
+
+    def _case(self, row: list[str]) -> Case:
+        name = row[self._name].strip()
+        try:
+            if len(row) > len(self._header):
+                raise InputError("the row has more fields than the header", "Put fields that hold commas into quotes")
+            told = dict(zip(self._header, row))
+            return Case(name, _job_of(told, self._base, self._output / name, self._common, self._maps))
+        except InrsrError as error:
+            return Case(name, None, str(error))
+
+
+def read_manifest(
+    path: Path, output: Path, threads: int = 1, max_seconds: float | None = None, maps: bool = False
+) -> Manifest:
+    """The cases of a manifest; paths in it are relative to its folder.
+
+    Parameters
+    ----------
+    threads, max_seconds
+        Of each run.
+    maps
+        Whether to save what was added, and the uncertainty, beside each result.
 
     Raises
     ------
@@ -49,40 +111,37 @@ def read_manifest(path: Path, output: Path, threads: int = 1, max_seconds: float
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
+            lines = csv.reader(file)
+            header = next(lines, [])
+            numbered = [(lines.line_num, row) for row in lines if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"cannot read the manifest {path}: {error}", "Give a CSV file in UTF-8") from error
-    if not rows:
+    if not numbered:
         raise InputError(f"{path} has no cases", f"Give a header ({', '.join(COLUMNS)}) and a row for each case")
-    unknown = [name for name in rows[0] if name not in (*COLUMNS, None)]  # None: fields beyond the header
+    unknown = [name for name in header if name not in COLUMNS]
     if unknown:
         raise InputError(f"{path}: column {unknown[0]!r} is not known", f"Known are {', '.join(COLUMNS)}")
     for needed in COLUMNS[:2]:
-        if needed not in rows[0]:
+        if needed not in header:
             raise InputError(f"{path}: the column {needed} is missing", f"Known are {', '.join(COLUMNS)}")
-    cases: dict[str, Case] = {}
-    for number, row in enumerate(rows, 2):
-        name = (row["case"] or "").strip()
+    at, seen = header.index("case"), set()
+    for number, row in numbered:
+        name = row[at].strip() if at < len(row) else ""
         if not NAME.fullmatch(name):
             raise InputError(
                 f"{path}, line {number}: case {name[:80]!r} is not valid",
                 "Give each a name of up to 100 letters, digits, dots, _ and -",
             )
-        if name.lower() in cases:
+        if name.lower() in seen:
             raise InputError(f"{path}, line {number}: case {name} is there twice", "Give each its own name")
-        try:
-            cases[name.lower()] = Case(name, _job_of(row, path.parent, output / name, threads, max_seconds))
-        except InrsrError as error:
-            cases[name.lower()] = Case(name, None, str(error))
-    return list(cases.values())
+        seen.add(name.lower())
+    common = {"threads": threads, "max_seconds": max_seconds}
+    return Manifest(header, [row for _, row in numbered], path.parent, output, common, maps)
 
 
-def _job_of(row: Mapping[str, str | None], base: Path, folder: Path, threads: int, max_seconds: float | None) -> Job:
-    if None in row:
-        raise InputError("the row has more fields than the header", "Put fields that hold commas into quotes")
-
+def _job_of(row: Mapping[str, str], base: Path, folder: Path, common: Mapping[str, Any], maps: bool) -> Job:
     def cell(name: str) -> str:
-        return (row.get(name) or "").strip()
+        return row.get(name, "").strip()
 
     def paths(name: str) -> list[str]:
         return [str((base / part.strip()).absolute()) for part in cell(name).split(";") if part.strip()]
@@ -114,10 +173,15 @@ def _job_of(row: Mapping[str, str | None], base: Path, folder: Path, threads: in
         mask=mask[0] if mask else None,
         like=like[0] if like else None,
         spacing=spacing,
-        threads=threads,
-        max_seconds=max_seconds,
         report=str(folder / REPORT),
+        **maps_of([folder / name for name in _names(inputs)] if maps else []),
+        **common,
     )
+
+
+def maps_of(results: Sequence[Path]) -> dict[str, Any]:
+    """Where the maps of results go, as fields of a job."""
+    return {kind: [str(p.with_name(f"{kind}-{p.name}")) for p in results] for kind in ("added", "uncertainty")}
 
 
 def _names(inputs: list[str]) -> list[str]:

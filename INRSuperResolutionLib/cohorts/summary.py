@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import html
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
-from imageio.v3 import imread, imwrite
+from imageio.v3 import imwrite
 from scipy import ndimage
 
 from ..errors import InrsrError
@@ -24,7 +25,11 @@ from .manifest import Case
 COLUMNS = ("case", "state", "reason", "method", "why", "seconds", "consistency_db", "warnings", "outputs")
 # pixels of a thumbnail along its longer side
 SIDE = 110
-PLANES = ("sagittal", "coronal", "axial")
+SHOWN = ("input", "result", "added", "uncertainty")
+# of the range of the result, what the maps show as white
+MAP_REACH = 0.25
+# a page of more cases than these does not hold its thumbnails itself
+MOST_HELD = 500
 PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{title}</title>
 <style>
@@ -34,7 +39,7 @@ th {{ cursor: pointer; position: sticky; top: 0; background: Canvas }} th::after
 td.number {{ text-align: right; font-variant-numeric: tabular-nums }} img {{ height: {side}px; image-rendering: auto; background: #000 }}
 .done {{ color: #2a7 }} .failed, .input {{ color: #d33 }} .reason {{ max-width: 28em }}
 </style>
-<h1>{title}</h1><p>{counts}</p><p>Thumbnails: input (as acquired), then result; sagittal, coronal, axial through the middle. For research use only.</p>
+<h1>{title}</h1><p>{counts}</p><p>Thumbnails: input (as acquired), result, what was added to a spline (grey: nothing) and half the width of the 90 % interval (black: none), both up to a quarter of the range; sagittal, coronal, axial through the middle. For research use only.</p>
 <table><thead><tr>{heads}</tr></thead><tbody>
 {rows}
 </tbody></table>
@@ -48,13 +53,32 @@ document.querySelectorAll("th").forEach((th, n) => th.addEventListener("click", 
 """
 
 
-def write_table(outcomes: Sequence[Outcome], path: Path) -> None:
-    """``summary.csv``: one row a case."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row_of(outcome, path.parent) for outcome in outcomes)
-    replace_text(path, text.getvalue())
+class Table:
+    """``summary.csv`` while a batch runs: a row a case, in the order in which they come."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.parent
+        self._file = path.open("w", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, COLUMNS, lineterminator="\n")
+        self._writer.writeheader()
+
+    def __enter__(self) -> Table:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, outcome: Outcome) -> None:
+        """A row."""
+        self._writer.writerow(row_of(outcome, self._folder))
+        self._file.flush()
+
+
+def write_table(outcomes: Iterable[Outcome], path: Path) -> None:
+    """``summary.csv`` in the end: a row a case, in the order of the manifest."""
+    with replaced(path) as beside, Table(beside) as table:
+        for outcome in outcomes:
+            table.add(outcome)
 
 
 def row_of(outcome: Outcome, folder: Path) -> dict[str, str]:
@@ -72,28 +96,36 @@ def row_of(outcome: Outcome, folder: Path) -> dict[str, str]:
     }
 
 
-def write_page(outcomes: Sequence[Outcome], cases: Mapping[str, Case], path: Path) -> None:
-    """``summary.html``: a page that needs nothing else; thumbnails are kept beside each case's results."""
-    rows = []
-    for outcome in outcomes:
-        cells = row_of(outcome, path.parent)
-        del cells["outputs"]
-        told = [
-            f'<td class="{outcome.state}">{html.escape(outcome.state)}</td>' if k == "state" else _cell(k, v)
-            for k, v in cells.items()
-        ]
-        pictures = "".join(f"<td>{image}</td>" for image in _pictures(outcome, cases[outcome.case]))
-        rows.append(f"<tr>{''.join(told)}{pictures or '<td></td><td></td>'}</tr>")
+def write_page(outcomes: Iterable[Outcome], cases: Iterable[Case], count: int, done: int, path: Path) -> None:
+    """``summary.html``: a page that needs no server; thumbnails are kept beside each case's results.
+
+    Parameters
+    ----------
+    outcomes, cases
+        In one order; looked at one by one.
+    count, done
+        How many there are, and how many of them are done. Of many cases, the page shows the kept thumbnails instead of holding them.
+    """
     heads = [name.replace("_db", ", dB").replace("_", " ") for name in COLUMNS if name != "outputs"]
-    done = sum(o.state == DONE for o in outcomes)
-    page = PAGE.format(
+    head, foot = PAGE.format(
         title="Super-resolution of a cohort",
-        counts=f"{len(outcomes)} cases, {done} done, {len(outcomes) - done} not",
+        counts=f"{count} cases, {done} done, {count - done} not",
         side=SIDE,
-        heads="".join(f"<th>{name}</th>" for name in (*heads, "input", "result")),
-        rows="\n".join(rows),
-    )
-    replace_text(path, page)
+        heads="".join(f"<th>{name}</th>" for name in (*heads, *SHOWN)),
+        rows="\0",
+    ).split("\0")
+    with replaced(path) as beside, beside.open("w", encoding="utf-8") as page:
+        page.write(head)
+        for outcome, case in zip(outcomes, cases):
+            cells = row_of(outcome, path.parent)
+            del cells["outputs"]
+            told = [
+                f'<td class="{outcome.state}">{html.escape(outcome.state)}</td>' if k == "state" else _cell(k, v)
+                for k, v in cells.items()
+            ]
+            pictures = _pictures(outcome, case, path.parent if count > MOST_HELD else None)
+            page.write(f"<tr>{''.join(told)}{''.join(f'<td>{p}</td>' for p in pictures)}</tr>\n")
+        page.write(foot)
 
 
 def _cell(name: str, value: str) -> str:
@@ -103,30 +135,46 @@ def _cell(name: str, value: str) -> str:
     return f'<td class="{kind}">{html.escape(value)}</td>'
 
 
-def _pictures(outcome: Outcome, case: Case) -> list[str]:
-    """Input and result in three planes, as HTML images; the picture is made once and kept beside the results."""
+def _pictures(outcome: Outcome, case: Case, folder: Path | None) -> list[str]:
+    """Input, result and maps in three planes, as HTML images; drawn once and kept beside the results.
+
+    `folder`: of the page, where it is not to hold the images itself.
+    """
+    nothing = [""] * len(SHOWN)
     if outcome.state != DONE or case.job is None or not outcome.outputs:
-        return []
-    kept = Path(str(case.job.report)).parent / "thumbnails.png"
-    if not kept.is_file() or kept.stat().st_mtime < Path(outcome.outputs[0]).stat().st_mtime:
-        try:
-            draw(read(case.job.inputs[0]), read(outcome.outputs[0]), kept)
-        except (InrsrError, OSError):  # what has gone since then is no reason to have no page
-            return []
-    both = np.asarray(imread(kept))
-    half = both.shape[0] // 2
-    return [
-        f'<img alt="{name}" src="data:image/png;base64,{_png(part)}">'
-        for name, part in (("input", both[:half]), ("result", both[half:]))
-    ]
+        return nothing
+    kept = [Path(str(case.job.report)).parent / f"thumbnail-{name}.png" for name in SHOWN]
+    try:
+        made = Path(outcome.outputs[0]).stat().st_mtime
+        if not kept[0].is_file() or kept[0].stat().st_mtime < made:
+            added, uncertainty = (read(paths[0]) if paths else None for paths in (case.job.added, case.job.uncertainty))
+            draw(read(case.job.inputs[0]), read(outcome.outputs[0]), added, uncertainty, kept)
+    except (InrsrError, OSError):  # what has gone since then is no reason to have no page
+        return nothing
+    return [_image(path, name, folder) if path.is_file() else "" for path, name in zip(kept, SHOWN)]
 
 
-def draw(source: Volume, result: Volume, path: Path) -> None:
-    """Two rows of three planes: the input as acquired, and the result."""
-    shown = [resample(source, result.grid, 0), result]
-    low, high = np.percentile(result.data, [0.5, 99.7])
-    rows = [np.concatenate([_plane(v, axis, low, high) for axis in range(3)], axis=1) for v in shown]
-    _save(np.concatenate(rows), path)
+def _image(path: Path, name: str, folder: Path | None) -> str:
+    if folder is None:
+        source = f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+    else:
+        source = quote(Path(os.path.relpath(path, folder)).as_posix())
+    return f'<img loading="lazy" alt="{name}" src="{source}">'
+
+
+def draw(source: Volume, result: Volume, added: Volume | None, uncertainty: Volume | None, paths: list[Path]) -> None:
+    """Rows of three planes, a file each: the input as acquired, the result, and what is to be believed of it.
+
+    What was added is grey where nothing was, brighter and darker where it is; both maps are scaled by the range of the result.
+    """
+    low, high = (float(v) for v in np.percentile(result.data, [0.5, 99.7]))
+    reach = MAP_REACH * (high - low)
+    shown = [(resample(source, result.grid, 0), low, high), (result, low, high)]
+    shown += [(v, at, reach) for v, at in ((added, -reach), (uncertainty, 0.0)) if v is not None]
+    files = [*paths[:2], *(p for p, v in zip(paths[2:], (added, uncertainty)) if v is not None)]
+    drawn = list(zip(files, shown))
+    for path, (volume, dark, bright) in reversed(drawn):  # the input last: it tells that all are there
+        _save(np.concatenate([_plane(volume, axis, dark, bright) for axis in range(3)], axis=1), path)
 
 
 def _plane(volume: Volume, axis: int, low: float, high: float) -> np.ndarray:
@@ -158,19 +206,24 @@ def patient_axes(affine: np.ndarray) -> tuple[list[int], list[int]]:
 
 
 def _save(image: np.ndarray, path: Path) -> None:
+    with replaced(path) as beside:
+        imwrite(beside, image)
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file beside this one that takes its place at the end of a ``with`` block, so that none ever sees half of it."""
     beside = path.with_name(f".{os.getpid()}-{path.name}")
-    imwrite(beside, image)
-    os.replace(beside, path)
-
-
-def _png(image: np.ndarray) -> str:
-    return base64.b64encode(imwrite("<bytes>", image, extension=".png") or b"").decode()
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file so that none ever sees half of it; what is right already stays."""
+    """Write a text file as a whole; what is right already stays."""
     if path.is_file() and path.read_text("utf-8") == text:
         return
-    beside = path.with_name(f".{os.getpid()}-{path.name}")
-    beside.write_text(text, "utf-8")
-    os.replace(beside, path)
+    with replaced(path) as beside:
+        beside.write_text(text, "utf-8")

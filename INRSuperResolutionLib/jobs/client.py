@@ -51,7 +51,12 @@ def out_of_memory_kills() -> int:
         return 0
 
 
-def run_in_worker(job: Job, on_event: Callable[[Event], object], stop: threading.Event | None = None) -> dict[str, Any]:
+def run_in_worker(
+    job: Job,
+    on_event: Callable[[Event], object],
+    stop: threading.Event | None = None,
+    kill_after: float = KILL_AFTER_SECONDS,
+) -> dict[str, Any]:
     """Run a job in its own process and return the report.
 
     SIGINT and SIGTERM cancel it.
@@ -62,6 +67,8 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object], stop: threading
         Called with every event but ``error``.
     stop
         Once it is set, the run is cancelled.
+    kill_after
+        Seconds after which a cancelled run that has not ended is killed.
 
     Raises
     ------
@@ -88,9 +95,9 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object], stop: threading
             old = {}
             if threading.current_thread() is threading.main_thread():  # only there Python handles signals
                 for s in (signal.SIGINT, signal.SIGTERM):
-                    old[s] = signal.signal(s, lambda *_: cancel(process, cancelled))
+                    old[s] = signal.signal(s, lambda *_: cancel(process, cancelled, kill_after))
             if stop is not None:
-                threading.Thread(target=_when_set, args=(stop, process, cancelled), daemon=True).start()
+                threading.Thread(target=_when_set, args=(stop, process, cancelled, kill_after), daemon=True).start()
             log: collections.deque[str] = collections.deque(maxlen=LOG_LINES)
             reader = threading.Thread(target=lambda: log.extend(process.stderr or ()), daemon=True)
             reader.start()
@@ -113,10 +120,12 @@ def run_in_worker(job: Job, on_event: Callable[[Event], object], stop: threading
     return report
 
 
-def _when_set(stop: threading.Event, process: subprocess.Popen[str], cancelled: threading.Event) -> None:
+def _when_set(
+    stop: threading.Event, process: subprocess.Popen[str], cancelled: threading.Event, kill_after: float
+) -> None:
     while process.poll() is None:
         if stop.wait(STOP_SECONDS):
-            cancel(process, cancelled)
+            cancel(process, cancelled, kill_after)
             return
 
 
@@ -153,7 +162,7 @@ def _follow(
     return report, failure
 
 
-def cancel(process: subprocess.Popen[str], cancelled: threading.Event) -> None:
+def cancel(process: subprocess.Popen[str], cancelled: threading.Event, kill_after: float = KILL_AFTER_SECONDS) -> None:
     """Ask a worker to stop, and kill it if it does not."""
     if cancelled.is_set():
         return
@@ -164,7 +173,7 @@ def cancel(process: subprocess.Popen[str], cancelled: threading.Event) -> None:
         process.stdin.flush()
     except OSError:
         pass  # it has ended already
-    timer = threading.Timer(KILL_AFTER_SECONDS, process.kill)
+    timer = threading.Timer(kill_after, process.kill)
     timer.daemon = True
     timer.start()
 
