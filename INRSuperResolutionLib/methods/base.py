@@ -26,7 +26,10 @@ LARGEST_SEED = 2**32
 # the range of settings by their name, in whatever method; others need only be finite
 _SIZE, _COUNT, _LONG, _RATE = (1, 16384), (0, 256), (1, 10**9), (1e-9, 10.0)
 LIMITS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("width", "head_width", "class_width", "features", "latent", "frequencies", "phases"), _SIZE),
+    **dict.fromkeys(
+        ("width", "head_width", "class_width", "conditioner_width", "features", "latent", "frequencies", "phases"),
+        _SIZE,
+    ),
     **dict.fromkeys(("hidden_layers", "class_layers", "depth", "hidden", "convolutions", "wide_blocks"), _COUNT),
     **dict.fromkeys(("layers", "shared_layers", "products", "patch", "factor"), (1, 256)),
     "blocks": (0, 256),
@@ -35,6 +38,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("warmup", "checks_per_epoch"), _LONG),
     **dict.fromkeys(("learning_rate", "conditioner_rate", "volume_rate"), _RATE),
     "final_rate": (1e-9, 1.0),
+    "memory": (0.0, 0.999999),
     "crop": (8, 1 << 20),
     "mirrored": (1, 8),
     **dict.fromkeys(("reach", "steps_per_slice"), (1, 256)),
