@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ...errors import InputError
 
+DESIGNS = ("residual", "paper")
+
 
 @dataclass(frozen=True)
 class CycleINRSettings:
@@ -34,6 +36,9 @@ class CycleINRSettings:
 class VolumetricArchitecture:
     """The network; the defaults are those of the shipped weights of CycleINR."""
 
+    design: str = "residual"
+    """``residual``: what a spline misses, with a window on the attention (:mod:`network`); ``paper``: intensities, by the
+    network as it is printed (:mod:`paper`), which knows no wide blocks, and is told nothing."""
     features: int = 32
     """Channels of the encoder (the paper: 64)."""
     blocks: int = 6
@@ -59,11 +64,24 @@ class VolumetricArchitecture:
     averages: bool = False
     """Where slices are averages, predict on the slices as well, and beyond the outermost ones (the paper has point samples)."""
 
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise InputError(f"design {self.design!r} is not known", f"Give one of {', '.join(DESIGNS)}")
+
 
 ARSSR_ARCHITECTURE = VolumetricArchitecture(attention=False)
 PAPER_CYCLEINR = VolumetricArchitecture(
-    features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False
+    design="paper", features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False
 )
 PAPER_ARSSR = VolumetricArchitecture(
-    features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False, attention=False
+    design="paper",
+    features=64,
+    blocks=3,
+    convolutions=6,
+    latent=128,
+    width=256,
+    layers=8,
+    pair=False,
+    told=False,
+    attention=False,
 )

@@ -19,6 +19,7 @@ from ..nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 
 if TYPE_CHECKING:
     from ..cycleinr.network import VolumetricNetwork
+    from ..cycleinr.paper import PaperVolumetricNetwork
     from .encoder import SliceNetwork
 
 Architecture = NExpRArchitecture | CoordinateArchitecture | UpsamplerArchitecture | VolumetricArchitecture
@@ -38,9 +39,13 @@ def architecture_of(method: str, values: Mapping[str, Any]) -> Architecture:
     return changed(next(iter(ARCHITECTURES[method].values())), values, method)
 
 
-def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork:
+def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork | PaperVolumetricNetwork:
     """An untrained network."""
     if isinstance(architecture, VolumetricArchitecture):
+        if architecture.design == "paper":
+            from ..cycleinr.paper import PaperVolumetricNetwork
+
+            return PaperVolumetricNetwork(architecture)
         from ..cycleinr.network import VolumetricNetwork
 
         return VolumetricNetwork(architecture)

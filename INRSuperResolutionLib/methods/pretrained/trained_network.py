@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from ...errors import MissingError
 from ..cycleinr.network import VolumetricNetwork
+from ..cycleinr.paper import PaperVolumetricNetwork
 from .encoder import SliceNetwork
 from .networks import ARCHITECTURES, architecture_of, make_network
 from .weights import Weights
 
 
-def load_network(weights: Weights) -> SliceNetwork | VolumetricNetwork:
+def load_network(weights: Weights) -> SliceNetwork | VolumetricNetwork | PaperVolumetricNetwork:
     """The trained network, for evaluation; raises MissingError where weights and architecture do not fit."""
     if weights.method not in ARCHITECTURES:
         raise MissingError(
