@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..jobs.bar import duration
 from ..methods.base import changed
 from ..methods.multicontrast.settings import SELF_SUPERVISED, GuidedArchitecture
-from ..methods.pretrained.networks import ARCHITECTURES
+from ..methods.pretrained.networks import TRAINABLE
 from ..progress import Event, Progress
 from .arguments import Commands, add_debug, changes_of
 
@@ -28,7 +28,7 @@ MOST_WORKERS = 8
 def add(commands: Commands) -> None:
     """The command and its arguments."""
     parser = commands.add_parser("train", help="train the weights of a method that needs them")
-    parser.add_argument("method", metavar="METHOD", help=", ".join((*ARCHITECTURES, SELF_SUPERVISED)))
+    parser.add_argument("method", metavar="METHOD", help=", ".join((*TRAINABLE, SELF_SUPERVISED)))
     parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from; never what is tested on")
     parser.add_argument("--output", required=True, metavar="WEIGHTS.safetensors")
     end = parser.add_mutually_exclusive_group()
@@ -65,10 +65,10 @@ def add(commands: Commands) -> None:
 
 def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     """Check the arguments, train, and say what came out."""
-    if options.method not in (*ARCHITECTURES, SELF_SUPERVISED):
-        known = ", ".join((*ARCHITECTURES, SELF_SUPERVISED))
+    if options.method not in (*TRAINABLE, SELF_SUPERVISED):
+        known = ", ".join((*TRAINABLE, SELF_SUPERVISED))
         raise InputError(f"method {options.method!r} is not trained ahead", f"Give one of {known}")
-    presets: Mapping[str, Any] = ARCHITECTURES.get(options.method, {"fast": GuidedArchitecture()})
+    presets: Mapping[str, Any] = TRAINABLE.get(options.method, {"fast": GuidedArchitecture()})
     if options.preset not in presets:
         raise InputError(f"preset {options.preset!r} is not known", f"Give one of {', '.join(presets)}")
     output = Path(options.output)

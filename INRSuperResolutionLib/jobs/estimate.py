@@ -9,7 +9,7 @@ from typing import Any
 from ..device import usable_cores
 from ..image.grid import Grid
 from ..memory import BYTES_PER_RESULT_VOXEL
-from ..methods import METHODS
+from ..methods import get_method
 from ..methods.combined import CombinedSettings
 from ..methods.coordinate.settings import CoordinateSettings
 from ..methods.cycleinr.settings import CycleINRSettings
@@ -50,7 +50,7 @@ CHECKED_VOXELS = 2.5e5
 TAPS = 4
 VOLUMETRIC_BYTES = 900 << 20
 # codes that are kept for each voxel of the input, at most all together
-BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "edsr": 8}
+BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "lte": 1028, "edsr": 8, "srgan": 8}
 MOST_CODE_BYTES = 3 << 28
 # part of the voxels that the foreground usually covers
 FOREGROUND = 0.4
@@ -103,7 +103,7 @@ def estimate(
             for name, own in settings.of_members(judged=len(inputs) == 1).items()
         ]
         return together(parts, sum(g.size for g in outputs))
-    uses_torch = METHODS[method].needs_torch
+    uses_torch = get_method(method).needs_torch
     result_voxels = sum(g.size for g in outputs)
     input_voxels = sum(g.size for g in inputs)
     memory = BASE_BYTES[uses_torch] + BYTES_PER_RESULT_VOXEL * result_voxels + BYTES_PER_INPUT_VOXEL * input_voxels
@@ -145,7 +145,7 @@ def estimate(
     elif isinstance(settings, (NExpRSettings, CoordinateSettings)):
         averaged = 8 if isinstance(settings, NExpRSettings) and settings.average_flips else 1
         fixed += 2 * ENCODING * averaged * input_voxels / speed
-        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif") else 0.0) / speed
+        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif", "lte") else 0.0) / speed
         memory += min(BYTES_PER_CODE[method] * input_voxels, MOST_CODE_BYTES)
     elif isinstance(settings, CycleINRSettings):
         if not on_gpu:

@@ -28,11 +28,13 @@ from torch.utils.data import DataLoader, Dataset
 from ..device import can_fork
 from ..errors import InputError
 from ..image.volume import Volume
-from ..methods.cycleinr.paper import PaperVolumetricNetwork
+from ..methods.coordinate.srgan import SrganNetwork
+from ..methods.cycleinr.blocks import BlockNetwork
 from ..methods.pretrained.encoder import parameters_of
 from ..methods.pretrained.networks import Architecture, make_network
 from ..methods.pretrained.weights import load_weights, save_weights
 from ..progress import SILENT, Progress
+from .adversarial import AdversarialLessons
 from .blocks import BlockSettings
 from .checkpoint import load_checkpoint, save_checkpoint
 from .curves import write_curves
@@ -166,9 +168,9 @@ class Training:
         torch.manual_seed(seed)
         network = make_network(architecture)
         self.network = network.to(device, memory_format=network.memory_format)  # type: ignore[call-overload]
-        kind: type[Lessons] = SliceLessons
+        kind: type[Lessons] = AdversarialLessons if isinstance(self.network, SrganNetwork) else SliceLessons
         if isinstance(data, BlockSettings):
-            kind = PaperBlockLessons if isinstance(self.network, PaperVolumetricNetwork) else BlockLessons
+            kind = PaperBlockLessons if isinstance(self.network, BlockNetwork) else BlockLessons
         self.lessons = kind(self.network, settings, data, device)
         if start is not None:
             self._take(start)

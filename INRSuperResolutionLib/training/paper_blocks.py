@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..methods.cycleinr.blocks import BlockNetwork
 from ..methods.cycleinr.network import Told
-from ..methods.cycleinr.paper import PaperVolumetricNetwork
 from .blocks import POINTS, BlockExample, BlockSet, BlockSettings, draw_column, slices_of, spline_weights
 from .lessons import BlockLessons
 
@@ -22,9 +22,9 @@ FEWEST = 3
 
 
 class PaperBlockLessons(BlockLessons):
-    """Blocks that lost slices, for :mod:`methods.cycleinr.paper`."""
+    """Blocks that lost slices, for the networks of :mod:`methods.cycleinr.blocks`."""
 
-    network: PaperVolumetricNetwork  # type: ignore[assignment]
+    network: BlockNetwork  # type: ignore[assignment]
 
     def draw(self, drawn_from: BlockSet, rng: np.random.Generator) -> BlockExample:
         """See :class:`Lessons`."""

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..methods.cycleinr.settings import VolumetricArchitecture
-from ..methods.pretrained.networks import ARCHITECTURES, Architecture
+from ..methods.pretrained.networks import ARCHITECTURES, TRAINABLE, Architecture
 from .blocks import BlockSettings
 from .data import DataSettings
 from .settings import TrainingSettings
@@ -68,12 +68,16 @@ _PAPER: dict[str, tuple[TrainingSettings, DataSettings | BlockSettings, int | No
     "coordinate": (_COORDINATE, _COORDINATE_SLICES, 1000),
     "cycleinr": (replace(_CYCLE, cycle_weight=1.0), _CYCLE_BLOCKS, None),
     "arssr": (_CYCLE, _CYCLE_BLOCKS, None),
+    # the papers compare them under their own training
+    "lte": (_NEXPR, _NEXPR_SLICES, None),
+    "srgan": (_NEXPR, replace(_NEXPR_SLICES, lowest_scale=2.0, highest_scale=2.0), None),
+    "saint": (_CYCLE, _CYCLE_BLOCKS, None),
 }
 
 
 def training_preset(method: str, preset: str) -> TrainingPreset:
     """How `method` is trained with ``fast`` or ``paper``."""
-    architecture = ARCHITECTURES[method][preset]
+    architecture = TRAINABLE[method][preset]
     if preset == "paper":
         return TrainingPreset(architecture, *_PAPER[method])
     cycle = TrainingSettings(cycle_weight=1.0 if method == "cycleinr" else 0.0)

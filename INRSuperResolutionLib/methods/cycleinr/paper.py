@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from .blocks import BlockNetwork
 from .settings import VolumetricArchitecture
 
 # slices, rows and columns around the nearest voxel that a point attends to
@@ -43,13 +44,11 @@ class PaperBlock(nn.Module):
         return x + y
 
 
-class PaperVolumetricNetwork(nn.Module):
+class PaperVolumetricNetwork(BlockNetwork):
     """Encoder, latent codes sampled with attention, decoder; see the module.
 
-    Intensities are in units of the foreground's standard deviation. Arrays of voxels run (slice, row, column).
+    Arrays of voxels run (slice, row, column).
     """
-
-    memory_format = torch.channels_last_3d
 
     def __init__(self, architecture: VolumetricArchitecture) -> None:
         super().__init__()

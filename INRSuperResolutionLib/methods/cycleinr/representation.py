@@ -9,7 +9,7 @@ point samples are returned as they are; where slices are averages, the spline gi
 The volume is encoded in tiles. A tile is encoded with so much around it that what it shows does not depend on
 where it was cut: tiles need no blending, and the memory does not depend on the size of the volume.
 
-A network of the paper's design (:mod:`paper`) gives f(x) itself, in blocks as large as those of its training, which are
+A network of a paper's own design (:mod:`blocks`) gives f(x) itself, in blocks as large as those of its training, which are
 blended (:mod:`windows`); there is no spline across the slices then.
 """
 
@@ -35,8 +35,8 @@ from ...representation import Contrast, Representation, pack_volumes, unpack_vol
 from ..pretrained.trained_network import load_network
 from ..pretrained.weights import Weights
 from ..scan import Scan
+from .blocks import BlockNetwork
 from .network import REACH, STRIDE, Told, VolumetricNetwork
-from .paper import PaperVolumetricNetwork
 from .windows import blended
 
 # voxels by which a volume's edge is repeated around it, so that the network does not take it for a border of air
@@ -136,7 +136,7 @@ class VolumetricRepresentation(Representation):
 
     def _is_papers(self, one: SlicedScan) -> bool:
         """Whether a network of the paper's design restores this scan: it gives the function, not a residual."""
-        return one.restored and isinstance(self._any_network(one), PaperVolumetricNetwork)
+        return one.restored and isinstance(self._any_network(one), BlockNetwork)
 
     def prepare(self) -> Iterator[float]:
         """Make the splines agree with the samples; yields the part that is done."""
@@ -246,7 +246,7 @@ class VolumetricRepresentation(Representation):
     def _in_windows(self, one: SlicedScan, rows: slice, columns: slice, numbers: np.ndarray) -> np.ndarray:
         """As :meth:`residual`, of the paper's network."""
         network, weights = self._any_network(one), one.weights
-        assert isinstance(network, PaperVolumetricNetwork)
+        assert isinstance(network, BlockNetwork)
         assert weights is not None
         data = weights.training.get("data", {})
         slices, side = int(data.get("slices", USUAL_WINDOW[0])), int(data.get("crop", USUAL_WINDOW[1]))

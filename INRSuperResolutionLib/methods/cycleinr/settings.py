@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...errors import InputError
 
-DESIGNS = ("residual", "paper")
+DESIGNS = ("residual", "paper", "saint")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class VolumetricArchitecture:
 
     design: str = "residual"
     """``residual``: what a spline misses, with a window on the attention (:mod:`network`); ``paper``: intensities, by the
-    network as it is printed (:mod:`paper`), which knows no wide blocks, and is told nothing."""
+    network as it is printed (:mod:`paper`), which knows no wide blocks, and is told nothing; ``saint``: :mod:`saint`, with
+    `wide_blocks` residual blocks that fuse."""
     features: int = 32
     """Channels of the encoder (the paper: 64)."""
     blocks: int = 6
@@ -85,3 +86,6 @@ PAPER_ARSSR = VolumetricArchitecture(
     told=False,
     attention=False,
 )
+# of the size of ours, and about that of SAINT's paper (64 features)
+SAINT_ARCHITECTURE = VolumetricArchitecture(design="saint", features=32, blocks=4, width=64, wide_blocks=2)
+PAPER_SAINT = VolumetricArchitecture(design="saint", features=64, blocks=16, width=256, wide_blocks=8)
