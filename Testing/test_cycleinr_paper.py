@@ -11,10 +11,13 @@ from tinynetworks import blobs, small
 
 import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import InputError
+from INRSuperResolutionLib.jobs.estimate import OVERLAPPING, block_multiplications
 from INRSuperResolutionLib.methods.cycleinr.paper import PaperVolumetricNetwork
 from INRSuperResolutionLib.methods.cycleinr.settings import VolumetricArchitecture
 from INRSuperResolutionLib.methods.cycleinr.windows import blended, starts
+from INRSuperResolutionLib.methods.pretrained.networks import ARCHITECTURES, make_network
 from INRSuperResolutionLib.methods.pretrained.weights import save_weights
+from INRSuperResolutionLib.progress import Progress
 from INRSuperResolutionLib.training.paper_blocks import PaperBlockLessons, all_slices
 from INRSuperResolutionLib.training.presets import training_preset
 from INRSuperResolutionLib.training.settings import TrainingSettings
@@ -155,6 +158,35 @@ def test_a_volume_is_restored_in_windows_and_saved(tmp_path):
     assert np.ptp(whole.data) > 1
     made.save(tmp_path / "f.inr")
     np.testing.assert_array_equal(inrsr.load(tmp_path / "f.inr").sample(grid)[0].data, whole.data)
+
+
+def test_the_time_of_the_papers_network_is_foreseen(tmp_path):
+    """A network of the paper's size is foreseen from its file, without reading its tensors; sampling ends at the time limit."""
+    a = ARCHITECTURES["cycleinr"]["paper"]
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, "cycleinr", dataclasses.asdict(a), {}, {"one": torch.zeros(1)})
+    encoding, decoding = block_multiplications(str(weights))
+    network = make_network(a)
+    convolutions = sum(m.weight.numel() for m in network.modules() if isinstance(m, torch.nn.Conv3d))
+    assert encoding / OVERLAPPING == pytest.approx(convolutions, rel=0.01)
+    layers = sum(m.weight.numel() for m in network.decoder)
+    assert decoding / OVERLAPPING == pytest.approx(layers, rel=0.6)
+    assert block_multiplications("auto") is None
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    assert block_multiplications(str(tmp_path / "bad.safetensors")) is None
+
+
+def test_a_time_limit_ends_the_windows(tmp_path):
+    network = papers()
+    weights = tmp_path / "w.safetensors"
+    told = {"data": {"slices": 6, "crop": 12}}
+    save_weights(weights, "cycleinr", dataclasses.asdict(network.architecture), told, network.state_dict())
+    volume = blobs((20, 18, 9))
+    made = inrsr.fit("cycleinr", [volume], preset="paper", settings={"weights": str(weights)}, slice_profile="none")
+    progress = Progress()
+    progress.limit(0.0, InputError("too late"))
+    with pytest.raises(InputError, match="too late"):
+        made.sample(volume.grid, progress)
 
 
 def test_other_designs_are_refused():

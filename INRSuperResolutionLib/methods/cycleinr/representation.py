@@ -124,6 +124,7 @@ class VolumetricRepresentation(Representation):
         self._weights = list({s.weights.sha256: s.weights for s in scans if s.weights is not None}.values())
         self._networks = {w.sha256: load_network(w).to(device) for w in self._weights}
         self._codes: dict[tuple[object, ...], torch.Tensor] = {}
+        self._progress = SILENT
 
     def _any_network(self, one: SlicedScan) -> nn.Module:
         assert one.weights is not None, "this scan is given back by the spline"
@@ -252,6 +253,7 @@ class VolumetricRepresentation(Representation):
         slices, side = int(data.get("slices", USUAL_WINDOW[0])), int(data.get("crop", USUAL_WINDOW[1]))
 
         def restore(box: Box, local: np.ndarray) -> np.ndarray:
+            self._progress.raise_if_cancelled()  # a tile may take hours
             x = torch.from_numpy(np.ascontiguousarray(one.voxels[box]))[None].to(self._device)
             where = torch.from_numpy(local.astype(np.float32)).to(self._device)
             found = torch.zeros(len(where), *x.shape[2:], device=self._device)
@@ -312,7 +314,11 @@ class VolumetricRepresentation(Representation):
                 progress.warning(
                     f"{one.volume.name}: {factor:.2g} times as many slices are wanted; the method is made for 1 to 8 times"
                 )
-        return super().sample(grid, progress)
+        self._progress = progress
+        try:
+            return super().sample(grid, progress)
+        finally:
+            self._progress = SILENT
 
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         """See :class:`Representation`."""
