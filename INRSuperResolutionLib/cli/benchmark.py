@@ -49,7 +49,7 @@ def add(commands: Commands) -> None:
     of_papers = benchmark.add_argument_group("paper1 to paper5 (Documentation/papers.md)")
     of_papers.add_argument("--preset", default="fast", help="fast or paper: networks and fits (default: %(default)s)")
     of_papers.add_argument(
-        "--size", type=int, metavar="N", help="pixels along a side, at most (default: 96 without --data, else all)"
+        "--size", type=int, metavar="N", help="voxels along a side, at most (default: 96 without --data, else all)"
     )
     of_papers.add_argument(
         "--slices", type=int, default=2, metavar="N", help="slices of each volume (default: %(default)d)"

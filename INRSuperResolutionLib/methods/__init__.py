@@ -152,7 +152,7 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 
-# systems of the papers' tables, for comparisons: no weights come with the library, so that the panel does not list them
+# systems of the papers' tables, and NExpR in three dimensions, for comparisons: no weights come with the library, so that the panel does not list them
 COMPARED: dict[str, Method] = {
     "srgan": Method(
         "SRGAN",
@@ -177,6 +177,13 @@ COMPARED: dict[str, Method] = {
         cycleinr.presets("saint"),
         max_inputs=None,
         is_baseline=True,
+    ),
+    "nexpr3d": Method(
+        "NExpR in three dimensions",
+        "To be trained first: an explicit Fourier function across the slices, drawn at any height in milliseconds.",
+        cycleinr.fit("nexpr3d"),
+        cycleinr.presets("nexpr3d"),
+        max_inputs=None,
     ),
 }
 

@@ -72,6 +72,8 @@ _PAPER: dict[str, tuple[TrainingSettings, DataSettings | BlockSettings, int | No
     "lte": (_NEXPR, _NEXPR_SLICES, None),
     "srgan": (_NEXPR, replace(_NEXPR_SLICES, lowest_scale=2.0, highest_scale=2.0), None),
     "saint": (_CYCLE, _CYCLE_BLOCKS, None),
+    # no paper has it: NExpR's schedule, and blocks of averaged slices as ours
+    "nexpr3d": (replace(_NEXPR, batch=4), BlockSettings(), None),
 }
 
 

@@ -40,7 +40,7 @@ class Plan:
     folder
         The user's data; None for those of a clone.
     size
-        Pixels along the sides of the slices, at most: the middle is taken; 0 for all.
+        Voxels along each side, at most: the middle is taken; 0 for all.
     slices
         Of each volume, in tables of slices.
     preset
@@ -123,8 +123,8 @@ def labels_of_head() -> Volume:
     return Volume(np.where(inside, likeliest, 0).astype(np.float32), load_anatomy()["t1"].affine, name="tissues")
 
 
-def cut(volume: Volume, size: int, depth: int | None = None) -> Volume:
-    """The middle of what is seen, at most `size` pixels along the first two axes (0: all) and `depth` slices."""
+def cut(volume: Volume, size: int, depth: int = 0) -> Volume:
+    """The middle of what is seen, at most `size` pixels along the first two axes and `depth` slices; 0: all."""
     sizes = [size or n for n in volume.shape[:2]] + [depth or volume.shape[2]]
     return part_of(volume, middle(foreground(volume.data), sizes))
 
@@ -141,7 +141,7 @@ def data_sets(plan: Plan) -> list[DataSet]:
     if plan.folder is None:
         found = []
         for name, head in heads().items():
-            whole = cut(head, plan.size, plan.size or None)
+            whole = cut(head, plan.size, plan.size)
             half = whole.shape[2] // 2
             below = part_of(whole, (slice(None), slice(None), slice(0, half - APART // 2)))
             above = part_of(whole, (slice(None), slice(None), slice(half + APART // 2, whole.shape[2])))
@@ -149,7 +149,9 @@ def data_sets(plan: Plan) -> list[DataSet]:
         return found
     sets = []
     for folder in sorted(p for p in plan.folder.iterdir() if (p / "train").is_dir() and (p / "test").is_dir()):
-        train, test = (tuple(cut(read(f), plan.size) for f in images(folder / part)) for part in ("train", "test"))
+        train, test = (
+            tuple(cut(read(f), plan.size, plan.size) for f in images(folder / part)) for part in ("train", "test")
+        )
         if train and test:
             kind = "bicubic" if all(is_ct(v.data) for v in test) else "kspace"
             sets.append(DataSet(folder.name, train, test, kind))
@@ -169,7 +171,7 @@ def pairs(plan: Plan) -> dict[str, list[Volume]]:
     """Two registered contrasts of each subject."""
     if plan.folder is None:
         anatomy = load_anatomy()
-        t1 = cut(anatomy["t1"], plan.size, plan.size or None)
+        t1 = cut(anatomy["t1"], plan.size, plan.size)
         box = middle(foreground(anatomy["t1"].data), t1.shape)
         return {"icbm152": [t1, part_of(anatomy["t2"], box)]}
     found: dict[str, list[Path]] = {}

@@ -20,6 +20,8 @@ from ..coordinate.settings import (
 )
 from ..cycleinr.settings import (
     ARSSR_ARCHITECTURE,
+    EXPLICIT_ARCHITECTURE,
+    LARGE_EXPLICIT,
     PAPER_ARSSR,
     PAPER_CYCLEINR,
     PAPER_SAINT,
@@ -55,6 +57,7 @@ COMPARED: dict[str, dict[str, Architecture]] = {
     "srgan": {"fast": SrganArchitecture(), "paper": PAPER_SRGAN},
     "lte": {"fast": LteArchitecture(), "paper": PAPER_LTE},
     "saint": {"fast": SAINT_ARCHITECTURE, "paper": PAPER_SAINT},
+    "nexpr3d": {"fast": EXPLICIT_ARCHITECTURE, "paper": LARGE_EXPLICIT},
 }
 TRAINABLE = {**ARCHITECTURES, **COMPARED}
 
@@ -75,6 +78,10 @@ def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork
             from ..cycleinr.saint import SaintNetwork
 
             return SaintNetwork(architecture)
+        if architecture.design == "explicit":
+            from ..cycleinr.explicit import ExplicitVolumetricNetwork
+
+            return ExplicitVolumetricNetwork(architecture)
         from ..cycleinr.network import VolumetricNetwork
 
         return VolumetricNetwork(architecture)
