@@ -169,14 +169,14 @@ def learn(
 
 def check_takes_labels(method: str) -> None:
     """Raise InputError unless a segmentation guides the method."""
-    if not METHODS[method].takes_labels:
+    if not get_method(method).takes_labels:
         able = ", ".join(name for name, m in METHODS.items() if m.takes_labels)
         raise InputError(f"method {method} uses no labels", f"Leave them out, or use {able}")
 
 
 def check_takes_mask(method: str) -> None:
     """Raise InputError unless a mask can tell the method which voxels to fit."""
-    if not METHODS[method].takes_mask:
+    if not get_method(method).takes_mask:
         able = ", ".join(name for name, m in METHODS.items() if m.takes_mask)
         raise InputError(f"method {method} uses no mask", f"Leave it out, or use {able}")
 

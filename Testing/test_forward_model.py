@@ -88,3 +88,18 @@ def test_kspace_keeps_low_frequencies_and_voxel_zero():
     low = degrade(truth, "kspace", (1, 1, factor))
     np.testing.assert_allclose(low.data[0, 0], 10 + np.cos(2 * np.pi * 3 * x[::factor]), atol=1e-5)
     np.testing.assert_allclose(low.affine, np.diag([1, 1, 2, 1.0]))
+
+
+@pytest.mark.parametrize("factor", [2, 2.5, 4])
+def test_bicubic_is_what_image_libraries_do(factor):
+    """Against Pillow's antialiased bicubic, which the papers' pipelines use; a constant stays, and edges stay where they are."""
+    image_module = pytest.importorskip("PIL.Image")
+    fine = np.random.default_rng(0).random((30, 40)).astype(np.float32)
+    coarse = degrade(Volume(fine[..., None], np.eye(4)), "bicubic", (factor, factor, 1))
+    shape = coarse.shape[:2]
+    box = (0, 0, shape[1] * factor, shape[0] * factor)
+    expected = image_module.fromarray(fine).resize(shape[::-1], image_module.Resampling.BICUBIC, box)
+    np.testing.assert_allclose(coarse.data[..., 0], np.asarray(expected), atol=2e-6)
+    assert coarse.affine[0, 3] == pytest.approx((factor - 1) / 2)
+    assert coarse.spacing[0] == pytest.approx(factor)
+    np.testing.assert_allclose(degrade(Volume(np.ones((9, 9, 1)), np.eye(4)), "bicubic", (2, 2, 1)).data, 1, rtol=1e-6)

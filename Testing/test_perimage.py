@@ -155,6 +155,45 @@ def test_folded_layers_are_the_papers(seed):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_paper_preset_is_the_papers_equation(dims):
+    """Eq. 1, 3 to 5, point by point in float64: Ŝ = g(v); p, q, r, s = h(Ŝ); y = p·sin(q·ω0·(W y + b) + r) + s."""
+    torch.manual_seed(dims)
+    settings = dataclasses.replace(SECO_PRESETS["paper"], width=24)
+    network = Seco(dims, 4, settings, pixels=50.0, half=None)
+    with torch.no_grad():
+        for layer in (network.conditioner[0], network.conditioner[2], network.classifier.last):
+            layer.weight.normal_(0, 0.6)  # so that points are mixtures and p, q, r, s differ much between them
+    x = torch.rand(40, dims) * 2 - 1
+    arrays = {name: value.double().numpy() for name, value in network.state_dict().items()}
+
+    def linear(name, y):
+        return arrays[f"{name}.weight"] @ y + arrays[f"{name}.bias"]
+
+    expected, mixture = [], []
+    for v in x.double().numpy():
+        y = v
+        for n, omega in enumerate(network.classifier.omegas):
+            y = np.sin(omega * linear(f"classifier.layers.{n}", y))
+        logits = linear("classifier.last", y)
+        distribution = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        hidden = linear("conditioner.0", distribution)
+        p, q, r, s = linear("conditioner.2", hidden / (1 + np.exp(-hidden))).reshape(4, settings.hidden_layers + 1)
+        y = v
+        for n in range(settings.hidden_layers + 1):
+            y = p[n] * np.sin(q[n] * settings.omega * linear(f"image.layers.{n}", y) + r[n]) + s[n]
+        expected.append(linear("image.last", y)[0])
+        mixture.append(distribution.max())
+    assert np.median(mixture) < 0.9
+    with torch.no_grad():
+        found = network.double()(x.double())
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        # in float32, too, less what the sines of large phases lose; and the mixed corners are something else
+        np.testing.assert_allclose(network.float()(x), expected, rtol=0, atol=1e-3)
+        corners = network.values(x, network.probabilities(x), network.factors(network.conditions()))
+        assert np.abs(corners.numpy() - expected).max() > 0.01
+
+
 def test_penalty_counts_what_is_negative():
     conditions = torch.tensor([[[1.0, -2.0], [0.5, 0.0], [0.0, 0.0], [-1.0, 3.0]]])
     assert Seco.penalty(conditions).item() == pytest.approx(3 / 8)
@@ -243,6 +282,18 @@ def quality(name: str, coarse: Volume, image: np.ndarray, **changes) -> float:
 def test_a_fit_is_above_cubic(case):
     image, _, coarse, labels = case
     assert quality("seco", coarse, image, labels=labels, epochs=60) > quality("cubic", coarse, image) + 1
+
+
+def test_the_papers_conditioner_is_fitted_and_saved(case, tmp_path):
+    _, _, coarse, labels = case
+    small = {"epochs": 60, "width": 32, "hidden_layers": 2}
+    made = inrsr.fit("seco", [coarse], preset="paper", labels=labels, settings=small)
+    result = made.sample(coarse.grid)[0]
+    inside = coarse.data > 0
+    assert np.corrcoef(result.data[inside], coarse.data[inside])[0, 1] > 0.9
+    made.save(tmp_path / "seco.inr")
+    again = inrsr.load(tmp_path / "seco.inr").sample(coarse.grid)[0]
+    np.testing.assert_array_equal(again.data, result.data)
 
 
 def test_semantics_help_on_a_real_slice(data_folder):
@@ -339,7 +390,11 @@ def test_a_time_limit_ends_the_fit_and_is_reported(case):
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"dimensions": "four"}, "'four' is not known"), ({"epochs": "many"}, "epochs = 'many'")],
+    [
+        ({"dimensions": "four"}, "'four' is not known"),
+        ({"conditions": "all"}, "'all' is not known"),
+        ({"epochs": "many"}, "epochs = 'many'"),
+    ],
 )
 def test_wrong_settings_are_named(case, changes, message):
     with pytest.raises(InputError, match=message):
@@ -363,6 +418,14 @@ def test_paper_preset_is_the_papers():
     assert paper.joint
     assert paper.beta == 1
     assert not paper.agree
+    assert paper.conditions == "distribution"
+    epochs = {"relu-pe": 2000, "gauss": 2000, "mfn": 2000, "siren": 1000, "wire": 1000, "fr": 1000, "seco": 1000}
+    assert {name: presets["paper"].epochs for name, presets in PRESETS.items()} == epochs
+    assert all(p["paper"].batch == 0 and p["paper"].memory == 0.999 for p in PRESETS.values())
+    # 2 × 256, 4 times 256 × 256, 256, with biases; class network 2 → 64 → 64 → 3; conditioner 3 → 32 → 4 · 5
+    count = 3 * 256 + 4 * 257 * 256 + 257 + 3 * 64 + 65 * 64 + 65 * 3 + 4 * 32 + 33 * 20
+    network = make_network(paper, 2, 3, 64.0, None)
+    assert sum(p.numel() for p in network.parameters()) == count
     for name, presets in PRESETS.items():
         assert list(presets) == ["fast", "balanced", "paper"], name
         assert all(dataclasses.is_dataclass(p) for p in presets.values())

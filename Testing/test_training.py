@@ -23,7 +23,7 @@ from INRSuperResolutionLib.training.loop import Team
 from INRSuperResolutionLib.training.settings import TrainingSettings
 
 
-@pytest.mark.parametrize("kind", ["kspace", "area", "profile"])
+@pytest.mark.parametrize("kind", ["kspace", "area", "profile", "bicubic"])
 @pytest.mark.parametrize("scale", [1.0, 1.7, 2.0, 3.3])
 def test_examples_are_not_shifted(kind, scale):
     """A smooth wave is the same before and after: the spline through the coarse crop meets the truth."""
@@ -244,6 +244,9 @@ def test_denoising_loss(name, tmp_path):
         (DataSettings, {"gamma": 0.5}, r"0\.5"),
         (TrainingSettings, {"denoiser": "bm3d"}, "'bm3d'"),
         (TrainingSettings, {"batch": 0}, "batch"),
+        (TrainingSettings, {"halve_every": 5}, "epochs"),
+        (DataSettings, {"fine_crop": 40}, "40"),
+        (DataSettings, {"darkest": 5.0, "brightest": 5.0}, "darkest 5"),
     ],
 )
 def test_bad_settings_are_refused(settings, values, message):

@@ -8,11 +8,13 @@ import numpy as np
 
 from ..errors import InputError
 from ..image.grid import Grid, as_triple
-from ..image.interpolate import resample
+from ..image.interpolate import apply_along, resample
 from ..image.volume import Volume
 from .forward_model import SliceProfile, observe
 
-KINDS = ("kspace", "area", "interval", "profile")
+KINDS = ("kspace", "area", "interval", "profile", "bicubic")
+# of the cubic convolution kernel (Keys 1981), as in Pillow and MATLAB's imresize; torch's own is -0.75
+SHARPNESS = -0.5
 
 
 def degrade(volume: Volume, kind: str, factor: float | Sequence[float]) -> Volume:
@@ -24,7 +26,8 @@ def degrade(volume: Volume, kind: str, factor: float | Sequence[float]) -> Volum
         ``kspace``: only the centre of k-space is kept (magnitude; voxel 0 stays where it was);
         ``area``: a voxel is the mean over its extent (outer edges kept); ``interval``: every F-th
         sample is kept, from the first on (F a whole number); ``profile``: as area, with the Gaussian
-        slice profile (full width at half maximum = the new spacing).
+        slice profile (full width at half maximum = the new spacing); ``bicubic``: what image processing calls
+        bicubic downsampling (outer edges kept), for comparisons with papers: no scanner sees so.
     factor
         One number for the axis across the slices, or three; at least 1.
 
@@ -53,6 +56,12 @@ def degrade(volume: Volume, kind: str, factor: float | Sequence[float]) -> Volum
     if kind == "kspace":
         return _kspace(volume, factors)
     grid = Grid(volume.shape, volume.affine).scaled([1 / f for f in factors])
+    if kind == "bicubic":
+        data = volume.data
+        for axis, (n, f) in enumerate(zip(grid.shape, factors)):
+            if f > 1:
+                data = apply_along(data, bicubic_weights(n, data.shape[axis], f), axis)
+        return volume.replace(data=data, affine=grid.affine, slice_thickness=None)
     target = Volume(np.zeros(grid.shape, np.float32), grid.affine)
     axes = [axis for axis in range(3) if factors[axis] > 1]
     profile = SliceProfile("boxcar" if kind == "area" else "gaussian")
@@ -68,6 +77,20 @@ def _interval(volume: Volume, factors: Sequence[float]) -> Volume:
     affine = volume.affine.copy()
     affine[:3, :3] *= [a, b, c]
     return volume.replace(data=volume.data[::a, ::b, ::c], affine=affine, slice_thickness=None)
+
+
+def bicubic_weights(count: int, size: int, factor: float) -> np.ndarray:
+    """`size` samples → `count` ones `factor` times as far apart, by Keys' kernel stretched by the factor; float32.
+
+    The kernel is as wide as the new samples are apart, so that nothing folds back (antialiased); at the ends, the weights of
+    what is there add up to 1.
+    """
+    centres = (np.arange(count) + 0.5) * factor - 0.5
+    x = np.abs(np.arange(size) - centres[:, None]) / factor
+    near = (SHARPNESS + 2) * x**3 - (SHARPNESS + 3) * x**2 + 1
+    far = SHARPNESS * (x**3 - 5 * x**2 + 8 * x - 4)
+    weights = np.where(x < 1, near, np.where(x < 2, far, 0.0))
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _kspace(volume: Volume, factors: Sequence[float]) -> Volume:

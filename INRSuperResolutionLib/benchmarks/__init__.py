@@ -13,6 +13,11 @@ from .inplane import benchmark_inplane
 from .lesions import benchmark_lesions
 from .multicontrast import benchmark_multicontrast
 from .nexpr import benchmark_nexpr
+from .papers.coordinate import benchmark_paper4
+from .papers.cycleinr import benchmark_paper5
+from .papers.multicontrast import benchmark_paper2
+from .papers.nexpr import benchmark_paper3
+from .papers.seco import benchmark_paper1
 from .profile import benchmark_profile
 from .raster import benchmark_raster
 from .seco import benchmark_seco
@@ -28,6 +33,11 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "lesions": benchmark_lesions,
     "multicontrast": benchmark_multicontrast,
     "nexpr": benchmark_nexpr,
+    "paper1": benchmark_paper1,
+    "paper2": benchmark_paper2,
+    "paper3": benchmark_paper3,
+    "paper4": benchmark_paper4,
+    "paper5": benchmark_paper5,
     "profile": benchmark_profile,
     "raster": benchmark_raster,
     "seco": benchmark_seco,

@@ -26,6 +26,7 @@ from .anatomy import load_anatomy
 DEFAULT_DATA = Path("../shared/data")
 SUBJECT = ("ms19_t1.nii.gz", "ms19_flair.nii.gz")
 FACTOR = 4
+USUAL_MINUTES = 10.0
 FAST_SECONDS = (7.5, 15.0, 30.0, None)
 COLUMNS = ("method", "preset", "limit_s", "fit_s", "steps", "psnr_1", "psnr_2", "stopped_by")
 
@@ -44,7 +45,7 @@ def benchmark_fit(options: argparse.Namespace) -> None:
     truth = load_pair(Path(options.data) if options.data else DEFAULT_DATA)
     # every fourth slice: T1 sagittal, the other contrast axial
     scans = [degrade(v, "interval", f) for v, f in zip(truth, ((FACTOR, 1, 1), (1, 1, FACTOR)))]
-    minutes = 60.0 * options.minutes
+    minutes = 60.0 * (options.minutes or USUAL_MINUTES)
     runs: list[tuple[str, str, float | None]] = [("linear", "", None), ("cubic", "", None)]
     runs += [("multicontrast", "fast", limit) for limit in FAST_SECONDS]
     runs += [(method, "paper", minutes) for method in options.methods or ["multicontrast"]]

@@ -60,13 +60,13 @@ class Case:
     truth, labels
         One slice; labels on the same grid, or None for automatic classes.
     factor
-        In-plane factor of the degradation.
+        In-plane factor of the degradation; 1.5 and 2.5 as well.
     """
 
     name: str
     truth: Volume
     labels: Volume | None
-    factor: int
+    factor: float
 
     @functools.cached_property
     def coarse(self) -> Volume:
@@ -91,17 +91,21 @@ def benchmark_seco(options: argparse.Namespace) -> None:
     folder = Path(options.data) if options.data else DEFAULT_DATA
     output = Path(options.output) if options.output else None
     methods = options.methods or NETWORKS
-    makers = {name: functools.partial(make, folder, methods, options.factors, output) for name, make in _TABLES.items()}
+    makers = {
+        name: functools.partial(make, folder, methods, options.factors or [2.0], output)
+        for name, make in _TABLES.items()
+    }
     print_tables(makers, options)
 
 
-def one_slice(volume: Volume, k: int, factor: int) -> Volume:
-    """Slice k, cropped to a multiple of `factor`, float32."""
-    n, m = (size // factor * factor for size in volume.shape[:2])
+def one_slice(volume: Volume, k: int, factor: float) -> Volume:
+    """Slice k, cropped to a multiple of `factor` (of twice it where that is no whole number), float32."""
+    step = int(factor if factor == int(factor) else 2 * factor)
+    n, m = (size // step * step for size in volume.shape[:2])
     return Volume(volume.data[:n, :m, k : k + 1], volume.slice_grid(k).affine, name=volume.name)
 
 
-def cases(folder: Path, factor: int) -> Iterator[Case]:
+def cases(folder: Path, factor: float) -> Iterator[Case]:
     """Slices of the project's volumes, or, in a folder of the user's, the middle slice of every volume.
 
     There, ``NAME_labels.*`` are the labels of ``NAME.*``.
@@ -142,11 +146,14 @@ def icbm152(folder: Path) -> tuple[Volume, Volume]:
     return t1, t1.replace(data=tissues, name="tissues")
 
 
-def restore(method: str, case: Case, limit: float | None = None, seed: int = 0, **changes: Any) -> Representation:
-    """Fit `method` to a case with the area model."""
+def restore(
+    method: str, case: Case, limit: float | None = None, seed: int = 0, preset: str = "", **changes: Any
+) -> Representation:
+    """Fit `method` to a case with the area model; by the papers, with preset ``paper``, to pixels as points."""
     labels = case.coarse_labels if method == "seco" else None
     return fit(
-        method, [case.coarse], settings=changes, labels=labels, slice_profile="boxcar",
+        method, [case.coarse], preset=preset, settings=changes, labels=labels,
+        slice_profile="none" if preset == "paper" else "boxcar",
         finest_spacing=min(case.truth.spacing[:2]), max_seconds=limit, seed=seed,
     )  # fmt: skip
 
@@ -184,7 +191,7 @@ def back_projected(case: Case) -> np.ndarray:
 
 
 def quality(
-    folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
+    folder: Path, methods: Sequence[str], factors: Sequence[float], output: Path | None
 ) -> Iterator[dict[str, Any]]:
     """Tables 1 to 3: every method on every slice."""
     for factor in factors:
@@ -199,26 +206,30 @@ def quality(
                 yield {**told, "method": method, **quality_of(case, representation), "seconds": round(seconds, 1)}
 
 
-def first_case(folder: Path, factor: int = 2) -> Case:
+def first_case(folder: Path, factor: float = 2) -> Case:
     """The slice of the tables that need one only."""
     return next(cases(folder, factor))
 
 
 def time_to_quality(
-    folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
+    folder: Path, methods: Sequence[str], factors: Sequence[float], output: Path | None
 ) -> Iterator[dict[str, Any]]:
     """Table 4: the shortest fit (its schedule cut to a time limit) that reaches 30 dB, or SSIM 0.90.
 
     The class network is part of the fit. Without the spline of what the network leaves, which is above
     30 dB alone. Median and spread over the seeds; a method that fails with the first seed is not tried again.
     """
-    case = first_case(folder)
+    yield from times_of(first_case(folder), methods, "")
+
+
+def times_of(case: Case, methods: Sequence[str], preset: str) -> Iterator[dict[str, Any]]:
+    """Rows of :func:`time_to_quality` on one slice."""
     case.coarse_labels  # noqa: B018  the input is there before the clock starts
     for method in ("siren", "seco"):
         restore(method, case, 0.5, agree=False)  # what is slow the first time
     for method in methods:
         told: dict[str, Any] = {"case": case.name, "method": method}
-        attempts = [functools.cache(functools.partial(attempt, method, case, seed)) for seed in SEEDS]
+        attempts = [functools.cache(functools.partial(attempt, method, case, seed, preset)) for seed in SEEDS]
         for figure, enough in GOALS.items():
             found: list[float] = []
             for of_seed in attempts:
@@ -231,10 +242,10 @@ def time_to_quality(
         yield told
 
 
-def attempt(method: str, case: Case, seed: int, limit: float) -> tuple[float, dict[str, float]]:
+def attempt(method: str, case: Case, seed: int, preset: str, limit: float) -> tuple[float, dict[str, float]]:
     """Seconds of a fit that is cut to a limit, and its figures."""
     started = time.perf_counter()
-    representation = restore(method, case, limit, seed, agree=False)
+    representation = restore(method, case, limit, seed, preset, agree=False)
     return time.perf_counter() - started, quality_of(case, representation)
 
 
@@ -255,7 +266,7 @@ def shortest(fit_within: Callable[[float], tuple[float, dict[str, float]]], figu
 
 
 def ablation(
-    folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
+    folder: Path, methods: Sequence[str], factors: Sequence[float], output: Path | None
 ) -> Iterator[dict[str, Any]]:
     """What each part of SeCo-INR is worth."""
     variants: dict[str, dict[str, Any]] = {
@@ -276,7 +287,7 @@ def ablation(
 
 
 def omega(
-    folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
+    folder: Path, methods: Sequence[str], factors: Sequence[float], output: Path | None
 ) -> Iterator[dict[str, Any]]:
     """PSNR against ω0 of all layers, the first one's band included."""
     case = first_case(folder)
@@ -296,7 +307,7 @@ def omega(
 
 
 def labels(
-    folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
+    folder: Path, methods: Sequence[str], factors: Sequence[float], output: Path | None
 ) -> Iterator[dict[str, Any]]:
     """Dice of the super-resolved labels beside copied ones."""
     for factor in factors:
@@ -339,7 +350,7 @@ def learned_mask(representation: Representation, grid: Grid) -> np.ndarray:
 
 
 def evolution(
-    folder: Path, methods: Sequence[str], factors: Sequence[int], output: Path | None
+    folder: Path, methods: Sequence[str], factors: Sequence[float], output: Path | None
 ) -> Iterator[dict[str, Any]]:
     """The segmentation as the class network learns it, and the pictures of all methods, as images."""
     case = first_case(folder)
@@ -387,7 +398,7 @@ def save(figure: Any, output: Path, name: str) -> None:
     figure.savefig(output / name, dpi=80, facecolor=figure.get_facecolor())
 
 
-_TABLES: dict[str, Callable[[Path, Sequence[str], Sequence[int], Path | None], Iterator[dict[str, Any]]]] = {
+_TABLES: dict[str, Callable[[Path, Sequence[str], Sequence[float], Path | None], Iterator[dict[str, Any]]]] = {
     "quality": quality,
     "time": time_to_quality,
     "ablation": ablation,

@@ -10,8 +10,8 @@ from .arguments import Commands, add_debug
 
 # as in BENCHMARKS, which is imported when one of them runs: it takes seconds
 NAMES = (
-    "arbitrary", "coordinate", "cycleinr", "fit", "inplane", "lesions", "multicontrast", "nexpr", "profile", "raster", "seco",
-    "single", "uncertainty",
+    "arbitrary", "coordinate", "cycleinr", "fit", "inplane", "lesions", "multicontrast", "nexpr", "paper1", "paper2", "paper3",
+    "paper4", "paper5", "profile", "raster", "seco", "single", "uncertainty",
 )  # fmt: skip
 
 
@@ -23,7 +23,9 @@ def add(commands: Commands) -> None:
         "--data", metavar="FOLDER", help="folder with the volumes of the benchmark (default: ../shared/data)"
     )
     benchmark.add_argument(
-        "--minutes", type=float, default=10.0, help="time for each slow method (default: %(default)g)"
+        "--minutes",
+        type=float,
+        help="time for each slow method (default: 10; paper1 and paper2: each fit, all that it takes)",
     )
     benchmark.add_argument(
         "--methods",
@@ -38,7 +40,22 @@ def add(commands: Commands) -> None:
         help="the tables to make (default: all)",
     )
     benchmark.add_argument(
-        "--factors", nargs="+", type=int, default=[2], metavar="F", help="seco: factors in plane (default: 2)"
+        "--factors",
+        nargs="+",
+        type=float,
+        metavar="F",
+        help="seco: factors in plane (default: 2); paper1 to paper5: (default: the paper's)",
+    )
+    of_papers = benchmark.add_argument_group("paper1 to paper5 (Documentation/papers.md)")
+    of_papers.add_argument("--preset", default="fast", help="fast or paper: networks and fits (default: %(default)s)")
+    of_papers.add_argument(
+        "--size", type=int, metavar="N", help="voxels along a side, at most (default: 96 without --data, else all)"
+    )
+    of_papers.add_argument(
+        "--slices", type=int, default=2, metavar="N", help="slices of each volume (default: %(default)d)"
+    )
+    of_papers.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="trainings of each network (default: %(default)d)"
     )
     benchmark.add_argument("--output", metavar="FOLDER", help="where to draw the pictures of the tables")
     benchmark.add_argument(
@@ -46,7 +63,13 @@ def add(commands: Commands) -> None:
         type=int,
         default=1000,
         metavar="N",
-        help="nexpr, coordinate: training of each variant (default: %(default)d)",
+        help="nexpr, coordinate, paper3 to paper5: training of each network (default: %(default)d)",
+    )
+    of_papers.add_argument(
+        "--conv-steps",
+        type=int,
+        metavar="N",
+        help="paper4: training of EDSR (default: 100 times --steps, as in the paper)",
     )
     benchmark.add_argument("--json", action="store_true")
     add_debug(benchmark)

@@ -13,7 +13,7 @@ def add(commands: Commands) -> None:
     degrade = commands.add_parser("degrade", help="simulate a low-resolution scan")
     degrade.add_argument("input", metavar="INPUT")
     degrade.add_argument("--output", required=True, metavar="OUT")
-    degrade.add_argument("--kind", required=True, choices=("kspace", "area", "interval", "profile"))
+    degrade.add_argument("--kind", required=True, choices=("kspace", "area", "interval", "profile", "bicubic"))
     degrade.add_argument(
         "--factor",
         required=True,

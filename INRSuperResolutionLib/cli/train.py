@@ -14,10 +14,10 @@ from typing import Any
 
 from ..device import DEVICES, can_fork, resolve_device, usable_cores
 from ..errors import InputError
+from ..jobs.bar import duration
 from ..methods.base import changed
-from ..methods.cycleinr.settings import VolumetricArchitecture
 from ..methods.multicontrast.settings import SELF_SUPERVISED, GuidedArchitecture
-from ..methods.pretrained.networks import ARCHITECTURES
+from ..methods.pretrained.networks import TRAINABLE
 from ..progress import Event, Progress
 from .arguments import Commands, add_debug, changes_of
 
@@ -28,16 +28,23 @@ MOST_WORKERS = 8
 def add(commands: Commands) -> None:
     """The command and its arguments."""
     parser = commands.add_parser("train", help="train the weights of a method that needs them")
-    parser.add_argument("method", metavar="METHOD", help=", ".join((*ARCHITECTURES, SELF_SUPERVISED)))
+    parser.add_argument("method", metavar="METHOD", help=", ".join((*TRAINABLE, SELF_SUPERVISED)))
     parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from; never what is tested on")
     parser.add_argument("--output", required=True, metavar="WEIGHTS.safetensors")
     end = parser.add_mutually_exclusive_group()
-    end.add_argument("--steps", type=int, metavar="N", help="end after this many steps (default: 10000)")
+    end.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="end after this many steps (default: 10000; with --preset paper, as the paper)",
+    )
     end.add_argument("--minutes", type=float, metavar="M", help="end after this time")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint beside the output")
     parser.add_argument("--validate", nargs="+", default=[], metavar="VOLUME", help="volumes to look at on the way")
     parser.add_argument("--start", metavar="WEIGHTS", help="weights to start from, of any method with the same encoder")
-    parser.add_argument("--preset", default="fast", help="size of the network: fast or paper (default: %(default)s)")
+    parser.add_argument(
+        "--preset", default="fast", help="network and training: fast, or paper, as published (default: %(default)s)"
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting of network, training or data"
     )
@@ -58,10 +65,10 @@ def add(commands: Commands) -> None:
 
 def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     """Check the arguments, train, and say what came out."""
-    if options.method not in (*ARCHITECTURES, SELF_SUPERVISED):
-        known = ", ".join((*ARCHITECTURES, SELF_SUPERVISED))
+    if options.method not in (*TRAINABLE, SELF_SUPERVISED):
+        known = ", ".join((*TRAINABLE, SELF_SUPERVISED))
         raise InputError(f"method {options.method!r} is not trained ahead", f"Give one of {known}")
-    presets: Mapping[str, Any] = ARCHITECTURES.get(options.method, {"fast": GuidedArchitecture()})
+    presets: Mapping[str, Any] = TRAINABLE.get(options.method, {"fast": GuidedArchitecture()})
     if options.preset not in presets:
         raise InputError(f"preset {options.preset!r} is not known", f"Give one of {', '.join(presets)}")
     output = Path(options.output)
@@ -85,20 +92,14 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
     device = resolve_device(options.device)
     import torch
 
-    from ..training.blocks import BlockSettings
-    from ..training.data import DataSettings
     from ..training.loop import Training
-    from ..training.settings import TrainingSettings
+    from ..training.presets import training_preset
 
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.backends.cudnn.benchmark = True  # all batches are of one shape
-    architecture = presets[options.preset]
-    volumetric = isinstance(architecture, VolumetricArchitecture)
-    cycle = 1.0 if options.method == "cycleinr" else 0.0
-    parts: list[Any] = [
-        architecture, TrainingSettings(cycle_weight=cycle), BlockSettings() if volumetric else DataSettings()
-    ]  # fmt: skip
+    preset = training_preset(options.method, options.preset)
+    parts: list[Any] = [preset.architecture, preset.settings, preset.data]
     for name, value in changes.items():
         holders = [n for n, part in enumerate(parts) if name in {f.name for f in dataclasses.fields(part)}]
         if not holders:
@@ -106,7 +107,7 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
             raise InputError(f"setting {name!r} is not known to the training of {options.method}", f"Known are {known}")
         parts[holders[0]] = changed(parts[holders[0]], {name: value}, options.method)
     architecture, settings, data = parts
-    steps = options.steps if options.minutes is None else None
+    steps = options.steps or preset.steps if options.minutes is None else None
     training = Training(
         options.method,
         architecture,
@@ -115,7 +116,7 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
         settings=settings,
         data=data,
         validation=options.validate,
-        steps=steps or (None if options.minutes else 10000),
+        steps=steps,
         minutes=options.minutes,
         resume=options.resume,
         start=options.start,
@@ -173,6 +174,8 @@ class Lines:
         self._last = time.perf_counter()
 
     def __call__(self, event: Event) -> None:
+        if event["event"] == "estimate":
+            print(f"all steps take about {duration(float(str(event['seconds'])))}", file=sys.stderr, flush=True)
         if event["event"] != "progress" or time.perf_counter() - self._last < SECONDS_BETWEEN_LINES:
             return
         self._last = time.perf_counter()

@@ -9,6 +9,8 @@ from ..progress import Event
 from .streams import tell
 
 BAR_WIDTH = 28
+# minutes
+DAY = 24 * 60
 
 
 def show_warning(event: Event) -> None:
@@ -61,8 +63,10 @@ class Bar:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: ``42 s``, ``3 min``, ``2 h 5 min``."""
+    """Seconds as people say them: ``42 s``, ``3 min``, ``2 h 5 min``, ``3 days``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
+    if minutes >= 2 * DAY:
+        return f"{minutes / DAY:.0f} days"
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

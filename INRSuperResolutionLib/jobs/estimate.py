@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ..device import usable_cores
 from ..image.grid import Grid
 from ..memory import BYTES_PER_RESULT_VOXEL
-from ..methods import METHODS
+from ..methods import get_method
 from ..methods.combined import CombinedSettings
 from ..methods.coordinate.settings import CoordinateSettings
 from ..methods.cycleinr.settings import CycleINRSettings
@@ -35,6 +37,8 @@ GUIDED_SPEED = 6
 FIELD_SPEED = 4
 # points at which the per-image networks see a voxel
 PARTS_OF_VOXEL = 4
+# … and slower by so much where the conditioner sees every point, and the classes are learned along
+CONDITIONED = 3
 # multiplications: to encode a voxel with the shipped networks, and to decode a point from four codes
 ENCODING = 3e5
 DECODING = 8e5
@@ -48,9 +52,12 @@ VOLUMETRIC_SPEED = 10
 CANDIDATES = 5
 CHECKED_VOXELS = 2.5e5
 TAPS = 4
+# how often a voxel lies in blended windows that share a quarter with the next one along each axis
+OVERLAPPING = 2.4
+MOST_HEADER = 1 << 24
 VOLUMETRIC_BYTES = 900 << 20
 # codes that are kept for each voxel of the input, at most all together
-BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "edsr": 8}
+BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "lte": 1028, "edsr": 8, "srgan": 8}
 MOST_CODE_BYTES = 3 << 28
 # part of the voxels that the foreground usually covers
 FOREGROUND = 0.4
@@ -103,7 +110,7 @@ def estimate(
             for name, own in settings.of_members(judged=len(inputs) == 1).items()
         ]
         return together(parts, sum(g.size for g in outputs))
-    uses_torch = METHODS[method].needs_torch
+    uses_torch = get_method(method).needs_torch
     result_voxels = sum(g.size for g in outputs)
     input_voxels = sum(g.size for g in inputs)
     memory = BASE_BYTES[uses_torch] + BYTES_PER_RESULT_VOXEL * result_voxels + BYTES_PER_INPUT_VOXEL * input_voxels
@@ -139,23 +146,27 @@ def estimate(
         seen = foreground * input_voxels * (settings.volume_epochs if whole else settings.epochs)
         if whole and settings.volume_batch:
             seen = min(seen, settings.volume_steps * settings.volume_batch)
-        fit += 2 * weights * PASSES * seen * PARTS_OF_VOXEL / speed
+        slower = CONDITIONED if getattr(settings, "conditions", "") == "distribution" else 1
+        # in the preset paper, voxels are points, but products are not in bfloat16: neither counts
+        fit += slower * 2 * weights * PASSES * seen * PARTS_OF_VOXEL / speed
         sample += 2 * weights * foreground * result_voxels / speed
         memory += BYTES_PER_INPUT_VOXEL * input_voxels
     elif isinstance(settings, (NExpRSettings, CoordinateSettings)):
         averaged = 8 if isinstance(settings, NExpRSettings) and settings.average_flips else 1
         fixed += 2 * ENCODING * averaged * input_voxels / speed
-        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif") else 0.0) / speed
+        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif", "lte") else 0.0) / speed
         memory += min(BYTES_PER_CODE[method] * input_voxels, MOST_CODE_BYTES)
     elif isinstance(settings, CycleINRSettings):
         if not on_gpu:
             speed = VOLUMETRIC_SPEED * cpu
+        own = block_multiplications(settings.weights)
+        encoding, decoding = own or (ENCODING_BLOCK, DECODING_BLOCK)
         compared = CANDIDATES * len(inputs) if settings.weights == "auto" else int(settings.check) * len(inputs)
-        encoded = settings.mirrored * ENCODING_BLOCK * input_voxels
-        fixed += 2 * ENCODING_BLOCK * CHECKED_VOXELS * compared / speed
-        # the spline is made to agree with the slices at a few heights of each
-        fixed += 2 * (encoded + settings.mirrored * DECODING_BLOCK * TAPS * input_voxels) / speed
-        sample += 2 * (encoded + settings.mirrored * DECODING_BLOCK * result_voxels) / speed
+        encoded = settings.mirrored * encoding * input_voxels
+        fixed += 2 * encoding * CHECKED_VOXELS * compared / speed
+        if own is None:  # the spline is made to agree with the slices at a few heights of each
+            fixed += 2 * (encoded + settings.mirrored * decoding * TAPS * input_voxels) / speed
+        sample += 2 * (encoded + settings.mirrored * decoding * result_voxels) / speed
         memory += VOLUMETRIC_BYTES
     elif uses_torch:
         return Estimate(None, memory, {"write": write})
@@ -165,6 +176,29 @@ def estimate(
         fit += min(settings.train_seconds, max_seconds or settings.train_seconds)
     stages = {"fit": fit + fixed, "sample": sample, "write": write}
     return Estimate(START_SECONDS[uses_torch] + sum(stages.values()), memory, stages, fixed)
+
+
+def block_multiplications(weights: str) -> tuple[float, float] | None:
+    """Multiplications to encode a voxel, and to decode a point, by a network of a paper's own design in a file; None for others.
+
+    Its blended windows overlap, so that a voxel is encoded, and decoded, several times.
+    """
+    path = Path(weights)
+    if path.suffix != ".safetensors" or not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            told = json.loads(file.read(min(length, MOST_HEADER)))["__metadata__"]["inrsr"]
+        a = json.loads(told)["architecture"]
+        if a.get("design", "residual") == "residual":
+            return None
+        features, latent = int(a["features"]), int(a["latent"])
+        encoding = 27 * (features + features**2 * int(a["blocks"]) * int(a["convolutions"]) + features * latent)
+        decoding = int(a["layers"]) * int(a["width"]) ** 2 + (2 * 27 + 3) * latent
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # whoever reads the weights tells what is wrong
+        return None
+    return OVERLAPPING * encoding, OVERLAPPING * decoding
 
 
 def together(parts: Sequence[Estimate], result_voxels: int) -> Estimate:

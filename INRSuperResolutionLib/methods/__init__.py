@@ -152,8 +152,46 @@ METHODS: dict[str, Method] = {
 }  # fmt: skip
 
 
+# systems of the papers' tables, and NExpR in three dimensions, for comparisons: no weights come with the library, so that the panel does not list them
+COMPARED: dict[str, Method] = {
+    "srgan": Method(
+        "SRGAN",
+        "For comparisons: a generative adversarial network for 2× (Ledig et al. 2017).",
+        coordinate.fit("srgan"),
+        coordinate.presets("srgan"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "lte": Method(
+        "LTE",
+        "For comparisons: local texture estimator (Lee and Jin 2022).",
+        coordinate.fit("lte"),
+        coordinate.presets("lte"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "saint": Method(
+        "SAINT",
+        "For comparisons: slices from two networks of planes that are fused (Peng et al. 2020).",
+        cycleinr.fit("saint"),
+        cycleinr.presets("saint"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "nexpr3d": Method(
+        "NExpR in three dimensions",
+        "To be trained first: an explicit Fourier function across the slices, drawn at any height in milliseconds.",
+        cycleinr.fit("nexpr3d"),
+        cycleinr.presets("nexpr3d"),
+        max_inputs=None,
+    ),
+}
+
+
 def get_method(name: str) -> Method:
     """The method called `name`; raises InputError for an unknown one."""
+    if name in COMPARED:
+        return COMPARED[name]
     if name not in METHODS:
         raise InputError(f"method {name!r} is not known", f"Give one of {', '.join(METHODS)}")
     return METHODS[name]
@@ -177,4 +215,4 @@ def load_representation(path: str | Path) -> Representation:
         ) from error
 
 
-__all__ = ["METHODS", "FitContext", "Method", "get_method", "load_representation"]
+__all__ = ["COMPARED", "METHODS", "FitContext", "Method", "get_method", "load_representation"]

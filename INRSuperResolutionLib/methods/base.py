@@ -26,15 +26,22 @@ LARGEST_SEED = 2**32
 # the range of settings by their name, in whatever method; others need only be finite
 _SIZE, _COUNT, _LONG, _RATE = (1, 16384), (0, 256), (1, 10**9), (1e-9, 10.0)
 LIMITS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("width", "head_width", "class_width", "features", "latent", "frequencies", "phases"), _SIZE),
+    **dict.fromkeys(
+        ("width", "head_width", "class_width", "conditioner_width", "features", "latent", "frequencies", "phases"),
+        _SIZE,
+    ),
     **dict.fromkeys(("hidden_layers", "class_layers", "depth", "hidden", "convolutions", "wide_blocks"), _COUNT),
     **dict.fromkeys(("layers", "shared_layers", "products", "patch", "factor"), (1, 256)),
     "blocks": (0, 256),
     "steps": (0, 1e9),
     **dict.fromkeys(("epochs", "volume_epochs", "volume_steps", "class_epochs"), _LONG),
+    **dict.fromkeys(("halve_every", "fine_crop"), (0, 10**9)),
+    **dict.fromkeys(("ramps", "whole"), (0.0, 1.0)),
+    **dict.fromkeys(("jitter", "largest_gradient"), (0.0, 1e6)),
     **dict.fromkeys(("warmup", "checks_per_epoch"), _LONG),
     **dict.fromkeys(("learning_rate", "conditioner_rate", "volume_rate"), _RATE),
     "final_rate": (1e-9, 1.0),
+    "memory": (0.0, 0.999999),
     "crop": (8, 1 << 20),
     "mirrored": (1, 8),
     **dict.fromkeys(("reach", "steps_per_slice"), (1, 256)),

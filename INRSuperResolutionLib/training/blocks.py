@@ -71,7 +71,9 @@ class BlockSettings:
     lowest_scale: float = 1.5
     """Distances of the slices are drawn from here …"""
     highest_scale: float = 6.5
-    """… to here, in pixels; half of them whole numbers."""
+    """… to here, in pixels."""
+    whole: float = 0.5
+    """Part of the examples whose distance is a whole number; the others have one decimal in :mod:`paper_blocks`."""
     averaged: float = 0.85
     """Part of the examples whose slices are averages over their thickness, as scanners make them; the others are points."""
     untold: float = 0.3
@@ -90,6 +92,10 @@ class BlockSettings:
     """Fine slices of a block that are compared."""
     gamma: float = 1.5
     """Contrast is changed by an exponent between 1 / gamma and gamma in a third of the examples."""
+    flips: bool = True
+    """Turn the blocks round along each axis, and rows into columns, at random."""
+    jitter: float = 0.1
+    """Standard deviation by which the scaling of the intensities is off, as a part of their own."""
     warped: int = 0
     """Warped copies of each volume, besides itself, that examples are drawn from, where there are few patients. Only of
     volumes that are sharp along all axes."""
@@ -110,7 +116,7 @@ class BlockSettings:
             raise InputError(f"gamma {self.gamma:g} is below 1", "Give 1 for no change of contrast")
         if self.warped < 0:
             raise InputError(f"{self.warped} warped copies are not possible", "Give 0 for none, or more")
-        shares = (self.averaged, self.untold, self.ends, self.noisy, self.synthetic, self.blurred)
+        shares = (self.averaged, self.untold, self.ends, self.noisy, self.synthetic, self.blurred, self.whole)
         if not all(0 <= share <= 1 for share in shares) or self.targets < 1:
             raise InputError("parts of the examples must lie between 0 and 1, and targets be at least 1")
 
@@ -199,6 +205,8 @@ class BlockSet:
             weights += [(THICK_SHARE if thick else 1.0) / len(piles)] * len(piles)
             self.piles += piles
         self._chance = np.array(weights) / np.sum(weights)
+        self.size = len(volumes)
+        """Examples of an epoch: one of each volume."""
 
     def draw(self, rng: np.random.Generator) -> Pile:
         """One of the piles; every volume with the same chance, thick ones with less."""
@@ -311,6 +319,18 @@ def pile(data: np.ndarray, inside: np.ndarray, scaling: Scaling, name: str, clas
 
 def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generator) -> BlockExample:
     """Draw a column of voxels, change it as patients and scanners differ, and leave slices out."""
+    fine, extent = draw_column(piles, settings, rng)
+    ratio = float(rng.uniform(settings.lowest_scale, settings.highest_scale))
+    if rng.random() < settings.whole:
+        ratio = float(max(2, round(ratio)))
+    averaging = drawn_averaging(rng) if rng.random() < settings.averaged else POINTS
+    return thin_out(fine, ratio, averaging, extent, settings, rng)
+
+
+def draw_column(
+    piles: BlockSet, settings: BlockSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """A column of voxels (depth, crop, crop) in scaled intensities, float32; its first and last slice with the patient."""
     pile = piles.draw(rng)
     depth, *plane = pile.data.shape
     size = [min(settings.crop, n) for n in plane]
@@ -323,13 +343,13 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
     )
     extent = pile.extent
     for axis in range(3):
-        if rng.random() < 0.5:
+        if rng.random() < 0.5 and settings.flips:
             fine = np.flip(fine, axis)
             if axis == 0:
                 extent = (depth - 1 - extent[1], depth - 1 - extent[0])
     if size[1] == 1:
         fine = np.repeat(fine, settings.crop, 2)
-    if rng.random() < 0.5:
+    if rng.random() < 0.5 and settings.flips:
         fine = fine.transpose(0, 2, 1)
     fine = np.pad(fine, [(0, 0), *((0, settings.crop - n) for n in fine.shape[1:])], mode="edge")
     if rng.random() < settings.blurred:
@@ -341,16 +361,13 @@ def make_block(piles: BlockSet, settings: BlockSettings, rng: np.random.Generato
     if rng.random() < settings.synthetic:
         fine = with_other_tissues(fine, pile.classes, rng)
         scaling = Scaling.standard(fine)
-    elif rng.random() < CHANGED_CONTRAST:
+    elif rng.random() < CHANGED_CONTRAST and settings.gamma > 1:
         fine, scaling = with_contrast(fine, scaling, settings.gamma ** rng.uniform(-1, 1))
     scaling = Scaling(
-        scaling.offset + scaling.scale * rng.normal(0, 0.1), scaling.scale * float(np.exp(rng.normal(0, 0.1)))
+        scaling.offset + scaling.scale * rng.normal(0, settings.jitter),
+        scaling.scale * float(np.exp(rng.normal(0, settings.jitter))),
     )
-    ratio = float(rng.uniform(settings.lowest_scale, settings.highest_scale))
-    if rng.random() < 0.5:
-        ratio = float(max(2, round(ratio)))
-    averaging = drawn_averaging(rng) if rng.random() < settings.averaged else POINTS
-    return thin_out(scaling.apply(fine), ratio, averaging, extent, settings, rng)
+    return scaling.apply(fine), extent
 
 
 def drawn_averaging(rng: np.random.Generator) -> Averaging:

@@ -28,8 +28,6 @@ SMALLEST_SLICE = 0.15
 # pixels at the edge of a crop whose surroundings the network does not see
 MARGIN = 4
 SMALLEST_CROP = 16
-# part of the examples that are plain ramps: a function of a flat slope must not be shifted
-RAMPS = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,23 @@ class DataSettings:
     """… to here."""
     gamma: float = 1.5
     """Contrast is changed by an exponent between 1 / gamma and gamma in a third of the examples."""
+    ramps: float = 0.02
+    """Part of the examples that are plain ramps: a function of a flat slope must not be shifted."""
+    jitter: float = 0.1
+    """Standard deviation by which the scaling of the intensities is off, as a part of their own."""
+    fine_crop: int = 0
+    """Side of crops of the truth, in pixels, which then lose resolution as a whole; 0 for crops of the coarse slice (`crop`)."""
+    darkest: float = -1e12
+    """Intensities are cut off below this …"""
+    brightest: float = 1e12
+    """… and above this: the window of a CT."""
 
     def __post_init__(self) -> None:
         unknown = [k for k in self.kinds.split("+") if k not in KINDS or k == "interval"]
         if unknown:
-            raise InputError(f"degradation {unknown[0]!r} cannot be trained on", "Join kspace, area or profile by +")
+            raise InputError(
+                f"degradation {unknown[0]!r} cannot be trained on", "Join kspace, area, profile or bicubic by +"
+            )
         if not 1 <= self.lowest_scale <= self.highest_scale:
             raise InputError(
                 f"scales from {self.lowest_scale:g} to {self.highest_scale:g} are not valid",
@@ -60,6 +70,16 @@ class DataSettings:
             raise InputError(f"a crop of {self.crop} pixels is not valid", f"Give an even number from {SMALLEST_CROP}")
         if self.gamma < 1:
             raise InputError(f"gamma {self.gamma:g} is below 1", "Give 1 for no change of contrast")
+        if self.fine_crop and self.fine_crop < SMALLEST_CROP * self.highest_scale:
+            raise InputError(
+                f"a fine_crop of {self.fine_crop} pixels leaves fewer than {SMALLEST_CROP} at a scale of {self.highest_scale:g}",
+                f"Give {int(np.ceil(SMALLEST_CROP * self.highest_scale))} or more, or 0",
+            )
+        if not self.darkest < self.brightest:
+            raise InputError(
+                f"darkest {self.darkest:g} is not below brightest {self.brightest:g}",
+                "Give the window of the intensities",
+            )
 
 
 @dataclass(frozen=True)
@@ -107,6 +127,8 @@ class SliceSet:
         Files, as :func:`volume_io.read` takes them, or volumes.
     folder
         Scratch folder; must exist as long as the set is used.
+    window
+        Intensities are cut off below and above; None for all.
 
     Raises
     ------
@@ -114,10 +136,19 @@ class SliceSet:
         If a volume cannot be read, is constant, or too small.
     """
 
-    def __init__(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        volumes: Sequence[str | Volume],
+        folder: Path,
+        progress: Progress = SILENT,
+        window: tuple[float, float] | None = None,
+    ) -> None:
         self.stacks: list[Stack] = []
         for volume, path in read_each(volumes, folder, progress):
-            self.stacks += stacks_of(volume, path)
+            seen = volume if window is None else volume.replace(data=np.clip(volume.data, *window))
+            self.stacks += stacks_of(seen, path)
+        self.size = sum(len(s.useful) for s in self.stacks)
+        """Examples of an epoch: one of each slice."""
         # large volumes have more to teach, but less in each slice
         weights = np.sqrt([len(s.useful) for s in self.stacks])
         self._chance = weights / weights.sum()
@@ -163,9 +194,19 @@ def stacks_of(volume: Volume, path: Path) -> list[Stack]:
 
 
 def make_example(
-    slices: SliceSet, settings: DataSettings, rng: np.random.Generator, most_points: int | None = None
+    slices: SliceSet,
+    settings: DataSettings,
+    rng: np.random.Generator,
+    most_points: int | None = None,
+    multiple: int = 1,
 ) -> Example:
-    """Draw a slice, change it as patients and scanners differ, make it coarse, and cut a crop out."""
+    """Draw a slice, change it as patients and scanners differ, make it coarse, and cut a crop out.
+
+    Parameters
+    ----------
+    multiple
+        With `fine_crop`, coarse slices are extended at their end to multiples of this, as the network wants them.
+    """
     stack, number = slices.draw(rng)
     fine = np.array(stack.data[number], dtype=np.float32)
     for axis in (0, 1):
@@ -174,7 +215,7 @@ def make_example(
     if rng.random() < 0.5:
         fine = fine.T
     scaling = stack.scaling
-    if rng.random() < RAMPS:
+    if rng.random() < settings.ramps:
         fine = ramp(fine.shape, rng)
         scaling = Scaling.standard(fine)
     elif rng.random() < 1 / 3:
@@ -184,10 +225,18 @@ def make_example(
         scaling = Scaling.standard(fine)
     # the spread of a whole volume is only roughly that of this slice
     scaling = Scaling(
-        scaling.offset + scaling.scale * rng.normal(0, 0.1), scaling.scale * float(np.exp(rng.normal(0, 0.1)))
+        scaling.offset + scaling.scale * rng.normal(0, settings.jitter),
+        scaling.scale * float(np.exp(rng.normal(0, settings.jitter))),
     )
     kind = str(rng.choice(settings.kinds.split("+")))
     scale = min(rng.uniform(settings.lowest_scale, settings.highest_scale), min(fine.shape) / SMALLEST_CROP)
+    if settings.fine_crop:
+        starts = [int(rng.integers(max(n - settings.fine_crop, 0) + 1)) for n in fine.shape]
+        fine = fine[tuple(slice(s, s + settings.fine_crop) for s in starts)]
+        scale = min(scale, min(fine.shape) / SMALLEST_CROP)
+        # more pixels than the coarse slice has: all of it, and nothing of the edge is left out
+        longest = int(np.ceil(max(fine.shape) / scale)) + 1
+        return cut(fine, kind, scale, scaling, -(-longest // multiple) * multiple, rng, most_points, multiple)
     return cut(fine, kind, scale, scaling, settings.crop, rng, most_points)
 
 
@@ -207,8 +256,9 @@ def cut(
     crop: int,
     rng: np.random.Generator,
     most_points: int | None = None,
+    multiple: int | None = None,
 ) -> Example:
-    """A random crop of a slice made coarse; crops that reach beyond it repeat its edge."""
+    """A random crop of a slice made coarse; crops that reach beyond it repeat its edge, or only up to a `multiple` of pixels."""
     volume = Volume(fine[..., None], np.eye(4))
     coarse = degrade(volume, kind, (scale, scale, 1))
     image = scaling.apply(coarse.data[..., 0])
@@ -234,5 +284,5 @@ def cut(
     spline = ndimage.spline_filter(image, 3, np.float32, "mirror")
     base = weights[0] @ spline @ weights[1].T
     window = image[start[0] : start[0] + crop, start[1] : start[1] + crop]
-    window = np.pad(window, [(0, crop - n) for n in window.shape], mode="edge")
+    window = np.pad(window, [(0, -n % multiple if multiple else crop - n) for n in window.shape], mode="edge")
     return Example(window, positions[0], positions[1], base, wanted[np.ix_(*places)], scale)

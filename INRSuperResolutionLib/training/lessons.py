@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # the denoising loss is in units of the image's range, which is about five standard deviations of the foreground
 RANGE = 5.0
+# nothing is cut off
+UNCUT = (DataSettings.darkest, DataSettings.brightest)
 
 SetT = TypeVar("SetT")
 ExampleT = TypeVar("ExampleT")
@@ -84,23 +86,25 @@ class SliceLessons(Lessons[SliceSet, Example]):
 
     def gather(self, volumes: Sequence[str | Volume], folder: Path, progress: Progress = SILENT) -> SliceSet:
         """See :class:`Lessons`."""
-        return SliceSet(volumes, folder, progress)
+        window = (self.data.darkest, self.data.brightest)
+        return SliceSet(volumes, folder, progress, None if window == UNCUT else window)
 
     def draw(self, drawn_from: SliceSet, rng: np.random.Generator) -> Example:
         """See :class:`Lessons`."""
-        return make_example(drawn_from, self.data, rng, self.network.most_points)
+        return make_example(drawn_from, self.data, rng, self.network.most_points, self.network.multiple)
 
     def _predict(self, examples: Sequence[Example]) -> list[Tensor]:
         """Restored crops, float32."""
-        slices = torch.from_numpy(np.stack([e.slice for e in examples]))[:, None]
-        scale = torch.tensor([e.scale for e in examples])
-        found = []
+        found: list[Tensor] = [torch.empty(0)] * len(examples)
         with self.autocast():
-            x = slices.to(self.device).contiguous(memory_format=torch.channels_last)
-            codes = self.network.encode(x, scale.to(self.device))
-            for example, code in zip(examples, codes):
-                residual = self.network.residual(code, self._here(example.rows), self._here(example.columns))
-                found.append(self._here(example.base) + residual)
+            for shape in dict.fromkeys(e.slice.shape for e in examples):  # slices of one size are encoded together
+                alike = [n for n, e in enumerate(examples) if e.slice.shape == shape]
+                slices = torch.from_numpy(np.stack([examples[n].slice for n in alike]))[:, None]
+                scale = torch.tensor([examples[n].scale for n in alike])
+                x = slices.to(self.device).contiguous(memory_format=torch.channels_last)
+                for n, code in zip(alike, self.network.encode(x, scale.to(self.device))):
+                    rows, columns = self._here(examples[n].rows), self._here(examples[n].columns)
+                    found[n] = self._here(examples[n].base) + self.network.residual(code, rows, columns)
         return found
 
     def loss(self, examples: Sequence[Example]) -> Tensor:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset
@@ -27,21 +28,27 @@ from torch.utils.data import DataLoader, Dataset
 from ..device import can_fork
 from ..errors import InputError
 from ..image.volume import Volume
+from ..methods.coordinate.srgan import SrganNetwork
+from ..methods.cycleinr.blocks import BlockNetwork
 from ..methods.pretrained.encoder import parameters_of
 from ..methods.pretrained.networks import Architecture, make_network
 from ..methods.pretrained.weights import load_weights, save_weights
 from ..progress import SILENT, Progress
+from .adversarial import AdversarialLessons
 from .blocks import BlockSettings
 from .checkpoint import load_checkpoint, save_checkpoint
 from .curves import write_curves
 from .data import DataSettings
 from .lessons import BlockLessons, Lessons, SliceLessons
+from .paper_blocks import PaperBlockLessons
 from .settings import TrainingSettings
 
-# a rare steep batch must not undo what was learned
-LARGEST_GRADIENT = 1.0
+# where neither an end nor epochs are told
+USUAL_STEPS = 10_000
 # steps without a finite gradient are left out; after so many in a row, there is nothing to save
 MOST_LOST = 20
+# after so many steps, the time of all of them is foreseen
+FORESEEN_AFTER = 3
 # of a worker, whether the training still runs
 SECONDS_BETWEEN_LOOKS = 1.0
 # the generators of the validation examples must differ from those of any step
@@ -97,6 +104,15 @@ def end_with_parent(_: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def falling(settings: TrainingSettings, done: float) -> float:
+    """The part of the highest rate that is left when `done` of the training is, warm-up aside."""
+    if settings.constant_rate:
+        return 1.0
+    if settings.halve_every:
+        return 0.5 ** (done * settings.epochs // settings.halve_every)
+    return (1 + math.cos(math.pi * done)) / 2
+
+
 class Training:
     """One training of one network; :meth:`run` does it.
 
@@ -109,7 +125,7 @@ class Training:
     output
         The weights file; the checkpoint, the log (CSV) and its picture (PNG) lie beside it.
     steps, minutes
-        One of them is given: where the training ends.
+        Where the training ends, at most one of them; else after the epochs of the settings, or :data:`USUAL_STEPS`.
     resume
         Go on from the checkpoint.
     start
@@ -144,12 +160,17 @@ class Training:
         self.settings, self.data, self.device, self.seed = settings, data, device, seed
         self.volumes, self.validation = list(volumes), list(validation)
         self.steps, self.minutes, self.half, self.progress = steps, minutes, half, progress
+        if steps is None and minutes is None and not settings.epochs:
+            self.steps = USUAL_STEPS
+        self._told_steps = self.steps
         self.workers = workers
         self.team = Team.join(device)
         torch.manual_seed(seed)
         network = make_network(architecture)
         self.network = network.to(device, memory_format=network.memory_format)  # type: ignore[call-overload]
-        kind: type[Lessons] = BlockLessons if isinstance(data, BlockSettings) else SliceLessons
+        kind: type[Lessons] = AdversarialLessons if isinstance(self.network, SrganNetwork) else SliceLessons
+        if isinstance(data, BlockSettings):
+            kind = PaperBlockLessons if isinstance(self.network, BlockNetwork) else BlockLessons
         self.lessons = kind(self.network, settings, data, device)
         if start is not None:
             self._take(start)
@@ -182,7 +203,7 @@ class Training:
             "settings": dataclasses.asdict(self.settings),
             "data": dataclasses.asdict(self.data),
             "volumes": [v.name if isinstance(v, Volume) else Path(v).name for v in self.volumes],
-            "steps": self.steps,
+            "steps": self._told_steps,
             "seed": self.seed,
             "processes": self.team.size,
         }
@@ -210,6 +231,8 @@ class Training:
             held = self.lessons.gather(self.validation, folders[1]) if self.validation else None
             numbers = range(VALIDATION, VALIDATION + self.settings.validation_examples)
             examples = [Examples(self.lessons, held, self.seed)[n] for n in numbers] if held else []
+            if self.steps is None and self.minutes is None:
+                self.steps = self.settings.epochs * max(1, math.ceil(lessons.size / self.settings.batch))
             self.progress.stage("fit")
             self._train(lessons, examples)
         told = {
@@ -227,10 +250,12 @@ class Training:
 
     def _train(self, drawn_from: Any, validation: Sequence[Any]) -> None:
         started = time.perf_counter() - self.seconds
+        begun, before = self.step, self.seconds
         losses: list[float] = []
+        longest = self.settings.largest_gradient or math.inf
         batches = self._batches(drawn_from)
         while (done := self._done()) < 1:
-            rate = min(1.0, (self.step + 1) / max(1, self.settings.warmup)) * (1 + math.cos(math.pi * done)) / 2
+            rate = min(1.0, (self.step + 1) / max(1, self.settings.warmup)) * falling(self.settings, done)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.learning_rate * rate
             examples = next(batches)
@@ -238,13 +263,16 @@ class Training:
             loss = self.lessons.loss(examples)
             loss.backward()
             self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
-            norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT))
+            norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), longest))
             if math.isfinite(norm):
                 self.optimizer.step()
             self._check(norm)
             self.step += 1
             self.seconds = time.perf_counter() - started
             losses.append(float(loss.detach()))
+            if self.steps is not None and self.step == begun + FORESEEN_AFTER:
+                pace = (self.seconds - before) / FORESEEN_AFTER
+                self.progress.estimate(pace * (self.steps - self.step), psutil.Process().memory_info().rss)
             self.progress.update(min(1.0, self._done()), loss=losses[-1])
             if self.step % self.settings.every == 0 or self._done() >= 1:
                 self._record(float(np.mean(losses)), rate, validation)

@@ -52,3 +52,33 @@ PAPER_ENCODER = CoordinateArchitecture(features=64, blocks=16)
 LIIF_ARCHITECTURE = CoordinateArchitecture(unfold=True, cell=True)
 PAPER_LIIF = CoordinateArchitecture(features=64, blocks=16, unfold=True, cell=True)
 PAPER_UPSAMPLER = UpsamplerArchitecture(features=64, blocks=16)
+
+
+@dataclass(frozen=True)
+class LteArchitecture:
+    """LTE, whose code is Fourier features; a system of the NExpR paper's tables."""
+
+    features: int = 32
+    """Channels of the encoder (the paper: 64)."""
+    blocks: int = 8
+    """Residual blocks of the encoder (the paper: 16)."""
+    width: int = 256
+    """Fourier features of a pixel, half of them cosines, and width of the decoder's layers."""
+    layers: int = 4
+    """Layers of the decoder."""
+
+
+@dataclass(frozen=True)
+class SrganArchitecture:
+    """SRGAN; a system of the NExpR paper's tables."""
+
+    features: int = 32
+    """Channels of the generator, and of the critic's first layer (the paper: 64)."""
+    blocks: int = 8
+    """Residual blocks of the generator (the paper: 16)."""
+    factor: int = 2
+    """The one scale it makes; other grids are interpolated from there."""
+
+
+PAPER_LTE = LteArchitecture(features=64, blocks=16)
+PAPER_SRGAN = SrganArchitecture(features=64, blocks=16)

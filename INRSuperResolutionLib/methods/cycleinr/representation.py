@@ -8,6 +8,9 @@ point samples are returned as they are; where slices are averages, the spline gi
 
 The volume is encoded in tiles. A tile is encoded with so much around it that what it shows does not depend on
 where it was cut: tiles need no blending, and the memory does not depend on the size of the volume.
+
+A network of a paper's own design (:mod:`blocks`) gives f(x) itself, in blocks as large as those of its training, which are
+blended (:mod:`windows`); there is no spline across the slices then.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import nn
 
 from ...acquisition.forward_model import FWHM, SliceProfile
 from ...device import has_bfloat16
@@ -31,7 +35,9 @@ from ...representation import Contrast, Representation, pack_volumes, unpack_vol
 from ..pretrained.trained_network import load_network
 from ..pretrained.weights import Weights
 from ..scan import Scan
+from .blocks import BlockNetwork
 from .network import REACH, STRIDE, Told, VolumetricNetwork
+from .windows import blended
 
 # voxels by which a volume's edge is repeated around it, so that the network does not take it for a border of air
 PADDING = 4
@@ -54,6 +60,8 @@ TURNS = [(False, False, False), (True, True, True), (False, True, True), (True, 
          (True, False, True), (False, True, False), (True, True, False), (False, False, True)]  # fmt: skip
 Box = tuple[slice, slice, slice]
 Turn = tuple[bool, bool, bool]
+# slices, and rows and columns, of a block where the weights do not tell those of their training
+USUAL_WINDOW = (10, 32)
 # bytes of codes that are kept to be decoded again
 KEPT_CODES = 1 << 29
 
@@ -116,17 +124,25 @@ class VolumetricRepresentation(Representation):
         self._weights = list({s.weights.sha256: s.weights for s in scans if s.weights is not None}.values())
         self._networks = {w.sha256: load_network(w).to(device) for w in self._weights}
         self._codes: dict[tuple[object, ...], torch.Tensor] = {}
+        self._progress = SILENT
+
+    def _any_network(self, one: SlicedScan) -> nn.Module:
+        assert one.weights is not None, "this scan is given back by the spline"
+        return self._networks[one.weights.sha256]
 
     def _network(self, one: SlicedScan) -> VolumetricNetwork:
-        assert one.weights is not None, "this scan is given back by the spline"
-        network = self._networks[one.weights.sha256]
+        network = self._any_network(one)
         assert isinstance(network, VolumetricNetwork)
         return network
+
+    def _is_papers(self, one: SlicedScan) -> bool:
+        """Whether a network of the paper's design restores this scan: it gives the function, not a residual."""
+        return one.restored and isinstance(self._any_network(one), BlockNetwork)
 
     def prepare(self) -> Iterator[float]:
         """Make the splines agree with the samples; yields the part that is done."""
         # point samples agree as they are: on the slices the residual is 0
-        todo = [s for s in self.scans if s.restored and s.told.thickness]
+        todo = [s for s in self.scans if s.restored and s.told.thickness and not self._is_papers(s)]
         for n, one in enumerate(todo):
             numbers, weights = self._averages(one)
             added = np.zeros(one.voxels.shape, np.float32)
@@ -164,6 +180,8 @@ class VolumetricRepresentation(Representation):
 
         Of point samples that is beyond the centres of the outermost slices; of averages, beyond their outer half.
         """
+        if self._is_papers(one):
+            return np.clip(numbers, 0, len(one.voxels) - 1)
         beyond = 0.0 if self._network(one).leaves_slices(one.told) else 0.5
         return np.clip(numbers, -beyond, len(one.voxels) - 1 + beyond)
 
@@ -179,6 +197,8 @@ class VolumetricRepresentation(Representation):
         They are counted with what lies around the tile, of which there is little beyond the edge of the volume.
         """
         depth, *plane = one.voxels.shape
+        if self._is_papers(one):  # its windows bound the memory
+            return min(depth, TILE_SLICES), plane[0], plane[1]
         network = self._network(one)
         most = ENCODED_VALUES // (network.architecture.features + network.architecture.latent)
 
@@ -197,7 +217,9 @@ class VolumetricRepresentation(Representation):
 
     @torch.inference_mode()
     def residual(self, one: SlicedScan, rows: slice, columns: slice, numbers: np.ndarray) -> np.ndarray:
-        """r on rows and columns of voxels at fractional slice numbers (m,), float32, (m, rows, columns)."""
+        """r on rows and columns of voxels at fractional slice numbers (m,), float32, (m, rows, columns); the paper's f."""
+        if self._is_papers(one):
+            return self._in_windows(one, rows, columns, numbers)
         network = self._network(one)
         ends = [(math.floor(numbers.min()), math.ceil(numbers.max()) + 1), (rows.start, rows.stop)]
         ends.append((columns.start, columns.stop))
@@ -221,6 +243,28 @@ class VolumetricRepresentation(Representation):
                 # of mirrored slices, the decoder sees the pairs the other way round, too
                 found += network.decode(seen, len(codes) - 1 - where if turn[0] else where, one.told)
         return (found / len(self._turns)).cpu().numpy()
+
+    def _in_windows(self, one: SlicedScan, rows: slice, columns: slice, numbers: np.ndarray) -> np.ndarray:
+        """As :meth:`residual`, of the paper's network."""
+        network, weights = self._any_network(one), one.weights
+        assert isinstance(network, BlockNetwork)
+        assert weights is not None
+        data = weights.training.get("data", {})
+        slices, side = int(data.get("slices", USUAL_WINDOW[0])), int(data.get("crop", USUAL_WINDOW[1]))
+
+        def restore(box: Box, local: np.ndarray) -> np.ndarray:
+            self._progress.raise_if_cancelled()  # a tile may take hours
+            x = torch.from_numpy(np.ascontiguousarray(one.voxels[box]))[None].to(self._device)
+            where = torch.from_numpy(local.astype(np.float32)).to(self._device)
+            found = torch.zeros(len(where), *x.shape[2:], device=self._device)
+            for turn in self._turns:
+                codes = network.encode(x.flip([a + 1 for a in range(3) if turn[a]]))[0]
+                made = network.sample(codes, len(codes) - 1 - where if turn[0] else where)
+                found += made.flip([a for a in (1, 2) if turn[a]])
+            return (found / len(self._turns)).cpu().numpy()
+
+        with torch.autocast(torch.device(self._device).type, torch.bfloat16, enabled=has_bfloat16(self._device)):
+            return blended(one.voxels.shape, (slices, side, side), numbers, rows, columns, restore)
 
     def _encoded(
         self, name: tuple[object, ...], network: VolumetricNetwork, x: torch.Tensor, turn: Turn, told: Told
@@ -270,7 +314,11 @@ class VolumetricRepresentation(Representation):
                 progress.warning(
                     f"{one.volume.name}: {factor:.2g} times as many slices are wanted; the method is made for 1 to 8 times"
                 )
-        return super().sample(grid, progress)
+        self._progress = progress
+        try:
+            return super().sample(grid, progress)
+        finally:
+            self._progress = SILENT
 
     def evaluate(self, grid: Grid, channels: Sequence[int]) -> np.ndarray:
         """See :class:`Representation`."""
@@ -285,7 +333,9 @@ class VolumetricRepresentation(Representation):
             outside = np.zeros([len(c) for c in coordinates], bool)
             for axis, ((_, c), n) in enumerate(zip(axes, shape)):
                 np.moveaxis(outside, axis, 0)[is_outside(c, n)] = True
-            values = one.base.on_axes(coordinates).numpy()
+            values = np.zeros(outside.shape, np.float32)
+            if not self._is_papers(one):
+                values = one.base.on_axes(coordinates).numpy()
             if one.restored:
                 coordinates[one.axis] = self._within(one, given[one.axis])
                 values = values + self._on_axes(one, coordinates)
@@ -297,7 +347,7 @@ class VolumetricRepresentation(Representation):
             across = index[one.axis].copy()
             for axis, n in enumerate(shape):
                 np.clip(index[axis], 0, n - 1, out=index[axis])
-            values = one.base.at(index).numpy()
+            values = np.zeros(outside.shape, np.float32) if self._is_papers(one) else one.base.at(index).numpy()
             if one.restored and not outside.all():
                 index[one.axis] = self._within(one, across)
                 values = values + self._scattered(one, index)

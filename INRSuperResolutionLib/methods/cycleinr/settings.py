@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ...errors import InputError
 
+DESIGNS = ("residual", "paper", "saint", "explicit")
+
 
 @dataclass(frozen=True)
 class CycleINRSettings:
@@ -34,6 +36,10 @@ class CycleINRSettings:
 class VolumetricArchitecture:
     """The network; the defaults are those of the shipped weights of CycleINR."""
 
+    design: str = "residual"
+    """``residual``: what a spline misses, with a window on the attention (:mod:`network`); ``paper``: intensities, by the
+    network as it is printed (:mod:`paper`), which knows no wide blocks, and is told nothing; ``saint``: :mod:`saint`, with
+    `wide_blocks` residual blocks that fuse; ``explicit``: NExpR in three dimensions (:mod:`explicit`), `latent` coefficients."""
     features: int = 32
     """Channels of the encoder (the paper: 64)."""
     blocks: int = 6
@@ -59,11 +65,32 @@ class VolumetricArchitecture:
     averages: bool = False
     """Where slices are averages, predict on the slices as well, and beyond the outermost ones (the paper has point samples)."""
 
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise InputError(f"design {self.design!r} is not known", f"Give one of {', '.join(DESIGNS)}")
+        if self.design == "explicit" and self.latent % 2 == 0:
+            raise InputError(f"{self.latent} coefficients are not odd", "Give a latent of 1 + 2 for each frequency")
+
 
 ARSSR_ARCHITECTURE = VolumetricArchitecture(attention=False)
 PAPER_CYCLEINR = VolumetricArchitecture(
-    features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False
+    design="paper", features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False
 )
 PAPER_ARSSR = VolumetricArchitecture(
-    features=64, blocks=3, convolutions=6, latent=128, width=256, layers=8, pair=False, told=False, attention=False
+    design="paper",
+    features=64,
+    blocks=3,
+    convolutions=6,
+    latent=128,
+    width=256,
+    layers=8,
+    pair=False,
+    told=False,
+    attention=False,
 )
+# of the size of ours, and about that of SAINT's paper (64 features)
+SAINT_ARCHITECTURE = VolumetricArchitecture(design="saint", features=32, blocks=4, width=64, wide_blocks=2)
+PAPER_SAINT = VolumetricArchitecture(design="saint", features=64, blocks=16, width=256, wide_blocks=8)
+# NExpR in three dimensions: 6 frequencies, as in the plane; the encoder is CycleINR's, and there is no decoder with a width
+EXPLICIT_ARCHITECTURE = VolumetricArchitecture(design="explicit", latent=13, width=1, averages=True)
+LARGE_EXPLICIT = VolumetricArchitecture(design="explicit", features=64, blocks=9, latent=17, width=1, averages=True)

@@ -73,6 +73,7 @@ def descend(
     stage: Stage,
     most_steps: int | None = None,
     hurry: float = 1.0,
+    memory: float = 0.99,
 ) -> int:
     """Adam with exponentially falling rates over a fixed number of steps; returns the steps that were made.
 
@@ -90,13 +91,15 @@ def descend(
         Ends the epochs early; None for all of them.
     hurry
         Where a time limit leaves fewer steps, the rates make up for it, up to so many times higher.
+    memory
+        Adam's β2.
     """
     steps = epochs * -(-samples // batch)
     if most_steps is not None:
         steps = min(steps, most_steps)
     # Apple's processors have no fused step
     fused = groups[0]["params"][0].device.type != "mps"
-    optimizer = torch.optim.Adam(list(groups), betas=(0.9, 0.99), fused=fused)
+    optimizer = torch.optim.Adam(list(groups), betas=(0.9, memory), fused=fused)
     rates = [group["lr"] for group in optimizer.param_groups]
     step = 0
     for _ in range(epochs):

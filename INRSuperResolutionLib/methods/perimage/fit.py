@@ -18,7 +18,7 @@ from .descent import Tracker
 from .field import FieldRepresentation
 from .image import FitOfImage, FitOfSeco
 from .pixels import Frame, Pixels, parts_of_voxels
-from .settings import DIMENSIONS, FieldSettings, SecoSettings
+from .settings import CONDITIONS, DIMENSIONS, FieldSettings, SecoSettings
 
 
 def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitContext) -> FieldRepresentation:
@@ -33,6 +33,10 @@ def fit_field(volumes: Sequence[Volume], settings: FieldSettings, context: FitCo
     if settings.dimensions not in DIMENSIONS:
         raise InputError(
             f"setting dimensions = {settings.dimensions!r} is not known", f"Give one of {', '.join(DIMENSIONS)}"
+        )
+    if isinstance(settings, SecoSettings) and settings.conditions not in CONDITIONS:
+        raise InputError(
+            f"setting conditions = {settings.conditions!r} is not known", f"Give one of {', '.join(CONDITIONS)}"
         )
     if np.ptp(volume.data) == 0:
         raise InputError(f"{volume.name} is constant ({volume.data.flat[0]:g})", "Give an image with some contrast")

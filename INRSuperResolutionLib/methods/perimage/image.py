@@ -83,7 +83,16 @@ class FitOfImage:
         stage = Stage(self.tracker, self.number, started, first)
         groups, final = self.groups(), self.settings.final_rate
         self.steps += descend(
-            groups, self.loss, self.count, self.epochs, self.batch, final, self.generator, stage, self.most_steps
+            groups,
+            self.loss,
+            self.count,
+            self.epochs,
+            self.batch,
+            final,
+            self.generator,
+            stage,
+            self.most_steps,
+            memory=self.settings.memory,
         )
         self.tracker.update(self.number, 1.0)
         return Part(self.network.eval(), self._left() if self.settings.agree else None, self.present())
@@ -209,6 +218,10 @@ class FitOfSeco(FitOfImage):
         else:
             with torch.no_grad():
                 shares = network.probabilities(x)
+        if network.of_distribution:
+            conditions = network.conditions_of(shares)
+            loss = self.misfit(network.conditioned(x, conditions), chosen)
+            return self._with_constraints(loss, conditions, shares, chosen)
         # p, q, r, s change slowly: in between, a step costs what it costs SIREN
         turn = settings.joint or self._calls % CONDITIONS_EVERY == 0
         self._calls += 1
@@ -219,10 +232,14 @@ class FitOfSeco(FitOfImage):
         else:
             factors = self._factors
         loss = self.misfit(network.values(x, shares, factors), chosen)
-        if turn:
-            loss = loss + settings.penalty * network.penalty(conditions)
-        if settings.joint and self._present is not None:
-            loss = loss + settings.beta * self._confusion(shares, chosen)
+        return self._with_constraints(loss, conditions if turn else None, shares, chosen)
+
+    def _with_constraints(self, loss: Tensor, conditions: Tensor | None, shares: Tensor, chosen: Tensor) -> Tensor:
+        """The penalty on negative p, q, r, s added (where they are fitted), and the classes' loss if they are fitted, too."""
+        if conditions is not None:
+            loss = loss + self.settings.penalty * self.network.penalty(conditions)
+        if self.settings.joint and self._present is not None:
+            loss = loss + self.settings.beta * self._confusion(shares, chosen)
         return loss
 
     def present(self) -> np.ndarray | None:

@@ -13,7 +13,6 @@ from torch.nn import functional
 from .networks import Siren, each
 from .settings import SecoSettings
 
-CONDITIONER_WIDTH = 32
 # how far the conditioned layers start from SIREN's
 START = 1e-3
 
@@ -96,6 +95,8 @@ class Seco(nn.Module):
 
     - h is evaluated at the corners of the simplex, one class each, and its outputs are mixed by the
       probabilities of g. Where a point belongs to one class this is h itself, at no cost per point.
+      With ``settings.conditions = "distribution"`` (the paper) h is fed the distribution of each point instead, and
+      nothing is rearranged: :meth:`conditioned`.
     - p' and s' of the layer before are folded into a layer, whose phase is then
       (q p')·ω0·(W v) + q·ω0·b + q s'·ω0·(W 1) + r, with v the bare sine: an amplitude for each point and a
       vector for each class.
@@ -113,6 +114,7 @@ class Seco(nn.Module):
     ) -> None:
         super().__init__()
         self.classes = classes if settings.semantics else 1
+        self.of_distribution = settings.conditions == "distribution"
         self.image = Siren.of(dims, settings, pixels, half)
         self.classifier: Siren | None = None
         if settings.semantics:
@@ -121,8 +123,8 @@ class Seco(nn.Module):
                 dims, settings.class_width, settings.class_layers, omega, omega, outputs=classes, half=half
             )
         self.layers = settings.hidden_layers + 1
-        outputs = nn.Linear(CONDITIONER_WIDTH, 4 * self.layers)
-        self.conditioner = nn.Sequential(nn.Linear(self.classes, CONDITIONER_WIDTH), nn.SiLU(), outputs)
+        outputs = nn.Linear(settings.conditioner_width, 4 * self.layers)
+        self.conditioner = nn.Sequential(nn.Linear(self.classes, settings.conditioner_width), nn.SiLU(), outputs)
         self.register_buffer("corners", torch.eye(self.classes), persistent=False)
         nn.init.normal_(outputs.weight, std=START)
         with torch.no_grad():  # SIREN: p = q = 1, r = s = 0
@@ -130,7 +132,11 @@ class Seco(nn.Module):
 
     def conditions(self) -> Tensor:
         """p, q, r, s of each class and layer, float32 (classes, 4, layers)."""
-        return self.conditioner(self.corners).view(self.classes, 4, self.layers)
+        return self.conditions_of(self.corners)
+
+    def conditions_of(self, shares: Tensor) -> Tensor:
+        """p, q, r, s of class distributions (Eq. 4), (n, classes) → (n, 4, layers)."""
+        return self.conditioner(shares).view(len(shares), 4, self.layers)
 
     def factors(self, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """A and K of :class:`ConditionedSines`, from p, q, r, s."""
@@ -147,7 +153,18 @@ class Seco(nn.Module):
         return torch.softmax(self.classifier.outputs(x), dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.values(x, self.probabilities(x), self.factors(self.conditions()))
+        shares = self.probabilities(x)
+        if self.of_distribution:
+            return self.conditioned(x, self.conditions_of(shares))
+        return self.values(x, shares, self.factors(self.conditions()))
+
+    def conditioned(self, x: Tensor, conditions: Tensor) -> Tensor:
+        """The image by Eq. 1 and 5 as they stand; points (n, dims), p, q, r, s of each point (n, 4, layers) → (n,)."""
+        u = x
+        for n, (layer, omega) in enumerate(zip(each(self.image.layers), self.image.omegas)):
+            p, q, r, s = conditions[:, :, n, None].unbind(1)
+            u = p * torch.sin(q * omega * layer(u) + r) + s
+        return self.image.last(u)[:, 0]
 
     def values(self, x: Tensor, shares: Tensor, factors: tuple[Tensor, Tensor]) -> Tensor:
         """The image; points (n, dims), class distributions (n, classes), factors → (n,)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 DIMENSIONS = ("auto", "slices", "volume")
+# what the conditioner of SeCo-INR is fed
+CONDITIONS = ("corners", "distribution")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class FieldSettings:
     """The part of the rate that is left at the end; it falls exponentially."""
     mixed_precision: bool = True
     """bfloat16 products of the hidden layers, where the processor has them."""
+    memory: float = 0.99
+    """Adam's β2: how long it remembers squared gradients (0.999 in the papers, Adam's usual value)."""
     agree: bool = True
     """Add the spline that carries what the network leaves of the samples."""
 
@@ -56,12 +60,17 @@ class SecoSettings(SirenSettings):
 
     semantics: bool = True
     """Whether the segmentation is used; without it, the same network (the paper's ablation)."""
+    conditions: str = "corners"
+    """What the conditioner is fed: ``distribution``, the class distribution of each point, as in the paper; ``corners``, single
+    classes, whose outputs are mixed by the distribution: the same where a point has one class, and twice as fast."""
+    conditioner_width: int = 32
+    """Width of the conditioner's hidden layer; the paper does not tell it."""
     joint: bool = False
     """Train the class network along with the image, as the paper does, and not before it."""
     beta: float = 1.0
     """Weight of the class network's cross-entropy in the joint loss."""
     penalty: float = 0.04
-    """Weight of the penalty on negative p, q, r, s."""
+    """Weight of the penalty on negative p, q, r, s; the paper does not tell it."""
     conditioner_rate: float = 3e-3
     """Adam's rate for the conditioner."""
     class_width: int = 64

@@ -10,18 +10,39 @@ from ..coordinate.settings import (
     LIIF_ARCHITECTURE,
     PAPER_ENCODER,
     PAPER_LIIF,
+    PAPER_LTE,
+    PAPER_SRGAN,
     PAPER_UPSAMPLER,
     CoordinateArchitecture,
+    LteArchitecture,
+    SrganArchitecture,
     UpsamplerArchitecture,
 )
-from ..cycleinr.settings import ARSSR_ARCHITECTURE, PAPER_ARSSR, PAPER_CYCLEINR, VolumetricArchitecture
+from ..cycleinr.settings import (
+    ARSSR_ARCHITECTURE,
+    EXPLICIT_ARCHITECTURE,
+    LARGE_EXPLICIT,
+    PAPER_ARSSR,
+    PAPER_CYCLEINR,
+    PAPER_SAINT,
+    SAINT_ARCHITECTURE,
+    VolumetricArchitecture,
+)
 from ..nexpr.settings import PAPER_ARCHITECTURE, NExpRArchitecture
 
 if TYPE_CHECKING:
+    from ..cycleinr.blocks import BlockNetwork
     from ..cycleinr.network import VolumetricNetwork
     from .encoder import SliceNetwork
 
-Architecture = NExpRArchitecture | CoordinateArchitecture | UpsamplerArchitecture | VolumetricArchitecture
+Architecture = (
+    NExpRArchitecture
+    | CoordinateArchitecture
+    | LteArchitecture
+    | UpsamplerArchitecture
+    | SrganArchitecture
+    | VolumetricArchitecture
+)
 
 ARCHITECTURES: dict[str, dict[str, Architecture]] = {
     "nexpr": {"fast": NExpRArchitecture(), "paper": PAPER_ARCHITECTURE},
@@ -31,16 +52,36 @@ ARCHITECTURES: dict[str, dict[str, Architecture]] = {
     "cycleinr": {"fast": VolumetricArchitecture(), "paper": PAPER_CYCLEINR},
     "arssr": {"fast": ARSSR_ARCHITECTURE, "paper": PAPER_ARSSR},
 }
+# systems of the papers' tables; no weights come with the library
+COMPARED: dict[str, dict[str, Architecture]] = {
+    "srgan": {"fast": SrganArchitecture(), "paper": PAPER_SRGAN},
+    "lte": {"fast": LteArchitecture(), "paper": PAPER_LTE},
+    "saint": {"fast": SAINT_ARCHITECTURE, "paper": PAPER_SAINT},
+    "nexpr3d": {"fast": EXPLICIT_ARCHITECTURE, "paper": LARGE_EXPLICIT},
+}
+TRAINABLE = {**ARCHITECTURES, **COMPARED}
 
 
 def architecture_of(method: str, values: Mapping[str, Any]) -> Architecture:
     """The architecture of `method` with all its `values`; raises InputError for unknown names and wrong types."""
-    return changed(next(iter(ARCHITECTURES[method].values())), values, method)
+    return changed(next(iter(TRAINABLE[method].values())), values, method)
 
 
-def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork:
+def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork | BlockNetwork:
     """An untrained network."""
     if isinstance(architecture, VolumetricArchitecture):
+        if architecture.design == "paper":
+            from ..cycleinr.paper import PaperVolumetricNetwork
+
+            return PaperVolumetricNetwork(architecture)
+        if architecture.design == "saint":
+            from ..cycleinr.saint import SaintNetwork
+
+            return SaintNetwork(architecture)
+        if architecture.design == "explicit":
+            from ..cycleinr.explicit import ExplicitVolumetricNetwork
+
+            return ExplicitVolumetricNetwork(architecture)
         from ..cycleinr.network import VolumetricNetwork
 
         return VolumetricNetwork(architecture)
@@ -48,6 +89,14 @@ def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork
         from ..nexpr.network import NExpRNetwork
 
         return NExpRNetwork(architecture)
+    if isinstance(architecture, LteArchitecture):
+        from ..coordinate.lte import LteNetwork
+
+        return LteNetwork(architecture)
+    if isinstance(architecture, SrganArchitecture):
+        from ..coordinate.srgan import SrganNetwork
+
+        return SrganNetwork(architecture)
     from ..coordinate.network import CoordinateNetwork, UpsamplerNetwork
 
     if isinstance(architecture, CoordinateArchitecture):

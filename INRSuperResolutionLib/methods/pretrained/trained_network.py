@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from ...errors import MissingError
+from ..cycleinr.blocks import BlockNetwork
 from ..cycleinr.network import VolumetricNetwork
 from .encoder import SliceNetwork
-from .networks import ARCHITECTURES, architecture_of, make_network
+from .networks import TRAINABLE, architecture_of, make_network
 from .weights import Weights
 
 
-def load_network(weights: Weights) -> SliceNetwork | VolumetricNetwork:
+def load_network(weights: Weights) -> SliceNetwork | VolumetricNetwork | BlockNetwork:
     """The trained network, for evaluation; raises MissingError where weights and architecture do not fit."""
-    if weights.method not in ARCHITECTURES:
+    if weights.method not in TRAINABLE:
         raise MissingError(
             f"the weights {weights.name} are of {weights.method[:80]!r}, which is not known", "Give others"
         )

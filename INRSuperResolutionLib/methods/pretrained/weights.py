@@ -31,6 +31,8 @@ AUTO = "auto"
 FOR_CT, FOR_MR = "-ct", "-mr-"
 # what follows the method in the names of weights for slices that are averages, not point samples
 FOR_AVERAGES = "-averaged"
+# what follows the method in the names of weights of the preset paper
+OF_PAPER = "-paper"
 FOLDER = Path(__file__).parents[2] / "Resources" / "Weights"
 
 
@@ -118,10 +120,14 @@ def load_weights(name: str, method: str | None) -> Weights:
         path, wanted = Path(name), None
         if path.suffix != ENDING and not os.path.exists(path):  # noqa: PTH110 - False also for names that cannot be
             known = ", ".join(sums) or "none"
-            raise MissingError(
-                f"there are no weights {name[:80]!r}",
-                f"Known are: {known}. Others are made by inrsr train, and given as a {ENDING} file",
-            )
+            advice = f"Known are: {known}. Others are made by inrsr train, and given as a {ENDING} file"
+            if method is not None and name in (method, f"{method}{OF_PAPER}"):
+                preset = " --preset paper" if name.endswith(OF_PAPER) else ""
+                advice = (
+                    f"None come with the library: inrsr train {method} VOLUME …{preset} --output FILE{ENDING} makes some,"
+                    " and tells how long it will take; then give --weights FILE"
+                )
+            raise MissingError(f"there are no weights {name[:80]!r}", advice)
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
