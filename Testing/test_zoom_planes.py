@@ -113,6 +113,19 @@ def test_planes_need_their_own_slices_only(explicit):
         assert list(function.slices_of(plane_through(explicit, a, b, centre=centre))) == wanted
 
 
+def test_what_is_kept_of_a_plane_serves_other_parts_of_it(explicit):
+    """Zooming in and out between two slices: each part as if it were the first one that is drawn."""
+    function, axis = explicit.volume_function(0), explicit.volumes[0].axis
+    a, b = np.eye(3)[[n for n in range(3) if n != axis]]
+    spread = np.ptp(explicit.volumes[0].volume.data)
+    for height, step in ((2.3, 0.9), (2.3, 0.11), (2.3, 0.4), (3.6, 0.11), (3.6, 0.9), (2.3, 0.9)):
+        centre = np.array([9.0, 9.0, 9.0])
+        centre[axis] = height
+        plane = plane_through(explicit, a, b, step=step, centre=centre)
+        fresh = explicit.volume_function(0).draw(plane)
+        np.testing.assert_allclose(function.draw(plane), fresh, rtol=0, atol=1e-6 * spread)
+
+
 @pytest.mark.usefixtures("look_ups")
 def test_a_code_that_comes_later_is_drawn(explicit):
     there: dict[int, torch.Tensor] = {}

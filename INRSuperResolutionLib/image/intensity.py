@@ -46,8 +46,10 @@ def without_signal(data: np.ndarray) -> float:
     A few values of an MR image may be negative where it was interpolated; a CT is negative in earnest.
     Padding outside a CT's field of view may be lower than air.
     """
-    lowest, top = float(data.min()), float(np.percentile(data, 99.5))
-    return 0.0 if lowest > -OVERSHOOT * top else max(lowest, LOWEST_HU)
+    lowest = float(data.min())
+    if lowest >= 0 or lowest > -OVERSHOOT * float(np.percentile(data, 99.5)):
+        return 0.0
+    return max(lowest, LOWEST_HU)
 
 
 def is_ct(data: np.ndarray) -> bool:

@@ -82,9 +82,13 @@ class Encoder:
         self._codes = np.empty((slots, *shape), np.float16)
         self._slots: dict[int, int] = {}
         self._middle = (self.slices - 1) / 2
+        self._seen = range(int(self._middle), int(self._middle) + 2)
+        self._is_calm = False
         self._save_to: str | None = None
-        self._is_closed = False
+        self._is_told = self._is_closed = False
         self._news = threading.Condition()
+        threading.Thread(target=self._work, daemon=True).start()
+        # meanwhile the first slice is encoded
         self._function = VolumeFunction(
             representation.spline(channel),
             sliced.axis,
@@ -94,7 +98,6 @@ class Encoder:
             sliced.lowest,
             PADDING,
         )
-        threading.Thread(target=self._work, daemon=True).start()
 
     @property
     def kept(self) -> int:
@@ -116,7 +119,7 @@ class Encoder:
             return None, corner, range(0)
         seen = self._function.slices_of(plane)
         with self._news:
-            self._middle = (seen.start + seen.stop - 1) / 2
+            self._middle, self._seen = (seen.start + seen.stop - 1) / 2, seen
             self._news.notify()
             if len(self._slots.keys() & set(seen)) < min(len(seen), 2):
                 return None, corner, seen
@@ -126,6 +129,12 @@ class Encoder:
         """Write the function when all slices are encoded."""
         with self._news:
             self._save_to = path
+            self._news.notify()
+
+    def be_told(self) -> None:
+        """That it is open has been told; what is encoded may be told, too."""
+        with self._news:
+            self._is_told = True
             self._news.notify()
 
     def close(self) -> None:
@@ -145,7 +154,6 @@ class Encoder:
         return next((n for n in nearest if n not in self._slots), None)
 
     def _work(self) -> None:
-        calm_down()
         try:
             while True:
                 with self._news:
@@ -154,13 +162,25 @@ class Encoder:
                     if self._is_closed:
                         return
                     number, path = self._next(), self._save_to
+                    is_seen = number in self._seen
                 if number is not None:
+                    self._take_cores(is_seen)
                     self._keep(number, self._encode(number))
                 elif path is not None:
                     self._save_to = None
                     save(self._representation, path, self._tell)
         except FAILURES as error:
             self._fail(error)
+
+    def _take_cores(self, is_seen: bool) -> None:
+        """For what is looked at, those that drawing waits with; else one, and only when nothing else wants it."""
+        import torch
+
+        torch.set_num_threads(max(1, usable_cores() // 2) if is_seen else 1)
+        # of Linux only: elsewhere it would be the whole process, drawing included; and there is no way back
+        if not is_seen and not self._is_calm and sys.platform == "linux":
+            os.nice(LOWEST_PRIORITY)
+            self._is_calm = True
 
     def _encode(self, number: int) -> np.ndarray:
         try:
@@ -175,6 +195,10 @@ class Encoder:
     def _keep(self, number: int, code: np.ndarray) -> None:
         lost = None
         with self._news:
+            while not self._is_told and not self._is_closed:
+                self._news.wait()
+            if self._is_closed:
+                return
             slot = len(self._slots)
             if slot == len(self._codes):
                 lost = max(self._slots, key=lambda n: abs(n - self._middle))
@@ -277,6 +301,8 @@ class Server:
                 self._encoder = Encoder(made, channel, self._teller(), fail)
                 told["slices"] = self._encoder.kept
         self._teller()("opened", **told)
+        if self._encoder is not None:
+            self._encoder.be_told()
 
     def _draw(self, frame: dict[str, Any]) -> None:
         from ..image.grid import Grid
@@ -302,16 +328,6 @@ def save(representation: Any, path: str, tell: Callable[..., None]) -> None:
         tell("saved", path=path)
     except InrsrError as error:
         tell("saved", message=error.message, advice=error.advice)
-
-
-def calm_down() -> None:
-    """Let this thread work with one core, and only when nothing else wants it: drawing comes first."""
-    import torch
-
-    torch.set_num_threads(1)
-    # of Linux only: elsewhere it would be the whole process, drawing included
-    if sys.platform == "linux":
-        os.nice(LOWEST_PRIORITY)
 
 
 def encode_on_demand(path: str, weights: str, device: str = "cpu") -> Any:

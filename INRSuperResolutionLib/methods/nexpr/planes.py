@@ -66,6 +66,8 @@ class VolumeFunction:
         self.shape = spline.shape
         self._patches = [-(-(self.shape[a] + 2 * padding) // basis.patch) for a in self.plane]
         self._kept: OrderedDict[int, SliceData] = OrderedDict()
+        self._last: tuple[tuple[int, float], Tensor | None, Tensor] | None = None
+        """Of the last plane between slices: its place, the blended code of the whole slice and its spline."""
         self._tiles: Tiles | None = None
 
     @property
@@ -83,6 +85,7 @@ class VolumeFunction:
         """The code of a slice has come, or changed."""
         for n in (number - 1, number, number + 1):
             self._kept.pop(n, None)
+        self._last = None
         if self._tiles is not None:
             self._tiles.forget(number)
 
@@ -170,21 +173,37 @@ class VolumeFunction:
             slice(int(i.min()), int(i.max()) + 1)
             for i in (locate(x, self._basis.patch, c)[0] for x, c in zip(lines, self._patches))
         ]
-        blended = torch.zeros(1)
-        for number, weight in ((n, 1 - w), (n + 1, w)):
-            code = self._code_of(number) if weight > 0 else None
-            if code is not None:
-                blended = blended + (weight * self._spread) * code[seen[0], :, seen[1]].float()
-        if blended.ndim == 1:
-            m, k = 2 * len(self._basis.rows) + 1, 2 * len(self._basis.columns) + 1
-            blended = torch.zeros(seen[0].stop - seen[0].start, m, seen[1].stop - seen[1].start, k)
+        blended, image = self._between(n, w, seen)
         # the knots beside these patches only
         a = self._basis.patch
-        image = self._padded(self._across(n, w))[
+        image = image[
             a * seen[0].start : a * seen[0].stop + 2 * REACH, a * seen[1].start : a * seen[1].stop + 2 * REACH
         ]
         starts = [line - a * s.start for line, s in zip(lines, seen)]
         return rasterise(blended, self._basis, starts[0], starts[1], image).numpy()
+
+    def _between(self, n: int, w: float, seen: list[slice]) -> tuple[Tensor, Tensor]:
+        """The blended code of the patches that are seen at w between slices n and n + 1, and the spline of all.
+
+        A view that zooms and pans stays there: the second time, the code of all patches is kept.
+        """
+        if self._last is None or self._last[0] != (n, w):
+            self._last = ((n, w), None, self._padded(self._across(n, w)))
+            return self._blended(n, w, seen), self._last[2]
+        place, whole, image = self._last
+        if whole is None:
+            whole = self._blended(n, w, [slice(0, count) for count in self._patches])
+            self._last = (place, whole, image)
+        return whole[seen[0], :, seen[1]], image
+
+    def _blended(self, n: int, w: float, seen: list[slice]) -> Tensor:
+        m, k = 2 * len(self._basis.rows) + 1, 2 * len(self._basis.columns) + 1
+        blended = torch.zeros(seen[0].stop - seen[0].start, m, seen[1].stop - seen[1].start, k)
+        for number, weight in ((n, 1 - w), (n + 1, w)):
+            code = self._code_of(number) if weight > 0 else None
+            if code is not None:
+                blended += (weight * self._spread) * code[seen[0], :, seen[1]].float()
+        return blended
 
     def _across(self, n: int, w: float) -> np.ndarray:
         """In-plane spline coefficients at w between slices n and n + 1; float32, (rows, columns)."""
