@@ -66,7 +66,13 @@ def coverage(
             name = f"{case.split('_')[0]} {case.split('_')[1]}, {method}"
             curves[name] = binned(width, error)
             if output is not None:
-                draw_maps(truth.data, result.data, spline.data, interval, output / f"maps-{'-'.join(name.replace(',', '').split())}.png")
+                draw_maps(
+                    truth.data,
+                    result.data,
+                    spline.data,
+                    interval,
+                    output / f"maps-{'-'.join(name.replace(',', '').split())}.png",
+                )
             yield {
                 "case": case,
                 "method": method,
