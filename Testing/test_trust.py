@@ -13,12 +13,13 @@ import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Volume
 from INRSuperResolutionLib.benchmarks.single import with_thick_slices
 from INRSuperResolutionLib.cli import main
-from INRSuperResolutionLib.errors import InputError
+from INRSuperResolutionLib.errors import Cancelled, InputError
 from INRSuperResolutionLib.evaluation.agreement import spline_through_profile
 from INRSuperResolutionLib.evaluation.ensemble import Ensemble, mirror
 from INRSuperResolutionLib.evaluation.uncertainty import half_width, in_strata, slice_place
 from INRSuperResolutionLib.image.grid import Grid
 from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.progress import Progress
 
 
 def texture(shape=(48, 50, 40)) -> Volume:
@@ -108,6 +109,14 @@ def test_a_method_alone_disagrees_with_its_mirror_image(thick, method, settings)
     assert apart.mean() > 1e-3
     # the result itself is the method's, as it was
     np.testing.assert_array_equal(ensemble.mixed(np.stack([first, second])), made.sample(grid)[0].data)
+
+
+def test_the_second_fit_can_be_cancelled(thick):
+    _, scan = thick
+    made = inrsr.fit("siren", [scan], settings={"epochs": 1, "volume_epochs": 1})
+    stopped = Progress(is_cancelled=lambda: True)
+    with pytest.raises(Cancelled):
+        Ensemble(made, scan, stopped)
 
 
 def test_interpolation_has_nothing_to_disagree_with(thick):

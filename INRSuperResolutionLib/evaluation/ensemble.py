@@ -19,6 +19,7 @@ from ..methods.combined.average import AverageRepresentation
 from ..methods.combined.left_out import Plane
 from ..methods.cycleinr.representation import VolumetricRepresentation
 from ..methods.multicontrast.guided.representation import GuidedRepresentation
+from ..progress import SILENT, Progress
 from ..representation import INTERPOLATING, Representation
 
 # what restores other scans without a fit of its own
@@ -50,10 +51,12 @@ class Ensemble:
     ----------
     volume
         What it was made of, if of one scan.
+    progress
+        Of the run, which may be cancelled.
     """
 
-    def __init__(self, representation: Representation, volume: Volume) -> None:
-        self.whole = representation
+    def __init__(self, representation: Representation, volume: Volume, progress: Progress = SILENT) -> None:
+        self.whole, self._progress = representation, progress
         self.members = [Member(representation)]
         self.shares = np.ones(1)
         self.alone = len(representation.contrasts) == 1
@@ -66,16 +69,17 @@ class Ensemble:
 
     def _once_more(self, volume: Volume) -> Representation:
         made = self.whole.provenance
-        thickness = made["slices"][0]["slice_thickness"]
-        kind = made["slice_profile"][0]
+        thickness, kind = made["slices"][0]["slice_thickness"], made["slice_profile"][0]
         return fit(
             made["method"],
             [mirror(volume)],
             slice_profile=kind,
-            slice_thickness=None if kind == "none" else thickness,
+            # one for each slice is the volume's own
+            slice_thickness=None if kind == "none" or isinstance(thickness, list) else thickness,
             preset=made["preset"],
             settings=made["settings"],
             seed=made["seed"] + 1,
+            progress=self._progress.quiet(),
         )
 
     def disagreement(self, grid: Grid, n: int) -> np.ndarray | None:
@@ -96,7 +100,12 @@ class Ensemble:
         if isinstance(member.representation, RESTORERS):
             return list(member.representation.restore_others(coarse, [p.grid for p in planes]))
         made = self.whole.provenance
-        changes = {"preset": made["preset"], "settings": made["settings"], "seed": made["seed"] + member.mirrored}
+        changes = {
+            "preset": made["preset"],
+            "settings": made["settings"],
+            "seed": made["seed"] + member.mirrored,
+            "progress": self._progress.quiet(),
+        }
         return [
             fitted_to_a_plane(made["method"], p, taken, c, **changes).sample(p.grid)[0].data
             for p, c in zip(planes, coarse)

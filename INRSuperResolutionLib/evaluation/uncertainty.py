@@ -22,6 +22,7 @@ from ..image.interpolate import Sampler, resample
 from ..image.volume import Volume
 from ..methods.combined.left_out import LeftOut
 from ..methods.scan import Scan
+from ..progress import SILENT, Progress
 from ..representation import Representation
 from .agreement import as_taken
 from .ensemble import Ensemble, fitted_to_a_plane
@@ -43,7 +44,13 @@ STRATA, FEWEST_IN_STRATUM = 6, 250
 
 
 def half_width(
-    representation: Representation, volume: Volume, n: int, result: Volume, spline: Volume, seed: int = 0
+    representation: Representation,
+    volume: Volume,
+    n: int,
+    result: Volume,
+    spline: Volume,
+    seed: int = 0,
+    progress: Progress = SILENT,
 ) -> Volume:
     """Half the width of the 90 % interval of each voxel, in the unit of the image; float32, on the grid of the result.
 
@@ -63,7 +70,7 @@ def half_width(
     # interpolation takes slices for points, but that is not how they were made
     acquired = choose_slices("auto", [volume], None, None)[0].profile if taken.kind == "none" else taken
     scan = Scan(even, acquired, made["slices"][n]["axis"])
-    ensemble = Ensemble(representation, volume)
+    ensemble = Ensemble(representation, volume, progress)
     model = ErrorModel(scan, ensemble, taken, seed)
     step = even.affine[:3, scan.thick]
     apart = ensemble.disagreement(Grid(result.shape, result.affine), n)
