@@ -108,6 +108,10 @@ class Progress:
         """For something that does a part of this stage, from `start` to `end` (0 to 1), and knows nothing of the rest."""
         return _Part(self, start, end)
 
+    def quiet(self) -> Progress:
+        """For something whose steps, warnings and previews are not told, but that ends when the run is to end."""
+        return _Quiet(self)
+
     def raise_if_cancelled(self) -> None:
         """Raise Cancelled if the user wants to stop, or the error of a limit that has passed."""
         if self._is_cancelled():
@@ -176,6 +180,17 @@ class _Part(Progress):
 
     def preview(self, write: Callable[[Path], None]) -> None:
         self._whole.preview(write)
+
+
+class _Quiet(Progress):
+    """See :meth:`Progress.quiet`."""
+
+    def __init__(self, whole: Progress) -> None:
+        super().__init__()
+        self._whole = whole
+
+    def raise_if_cancelled(self) -> None:
+        self._whole.raise_if_cancelled()
 
 
 SILENT = Progress()

@@ -13,11 +13,13 @@ import INRSuperResolutionLib as inrsr
 from INRSuperResolutionLib import Volume
 from INRSuperResolutionLib.benchmarks.single import with_thick_slices
 from INRSuperResolutionLib.cli import main
-from INRSuperResolutionLib.errors import InputError
+from INRSuperResolutionLib.errors import Cancelled, InputError
 from INRSuperResolutionLib.evaluation.agreement import spline_through_profile
-from INRSuperResolutionLib.evaluation.uncertainty import half_width, slice_place
+from INRSuperResolutionLib.evaluation.ensemble import Ensemble, mirror
+from INRSuperResolutionLib.evaluation.uncertainty import half_width, in_strata, slice_place
 from INRSuperResolutionLib.image.grid import Grid
 from INRSuperResolutionLib.jobs.job import Job
+from INRSuperResolutionLib.progress import Progress
 
 
 def texture(shape=(48, 50, 40)) -> Volume:
@@ -62,6 +64,65 @@ def test_the_interval_covers_what_it_says_and_grows_where_nothing_was_measured(t
     )
     assert between > on
     assert width[:, :, 0].mean() > width[:, :, 2].mean()  # beyond the first slice centre
+
+
+def test_edges_are_scaled_by_themselves():
+    """Foreseen large errors with a longer tail: one scale for all would cover too little of them."""
+    rng = np.random.default_rng(0)
+    foreseen = np.exp(rng.normal(0, 1, (2, 20000)))
+    tail = np.where(foreseen > 2, 3.0, 1.0)
+    errors = foreseen * tail * np.abs(rng.standard_normal(foreseen.shape))
+    middles, scales = in_strata(foreseen[0], errors[0])
+    assert (np.diff(middles) > 0).all() and scales[-1] > 2 * scales[0]
+    width = foreseen[1] * np.interp(np.log(foreseen[1]), np.log(middles), scales)
+    edges = foreseen[1] > 3
+    assert (errors[1] <= width)[edges].mean() == pytest.approx(0.9, abs=0.03)
+    one = foreseen[1] * np.quantile(errors[0] / foreseen[0], 0.9)
+    assert (errors[1] <= one)[edges].mean() < 0.8
+    few = in_strata(foreseen[0, :30], errors[0, :30])
+    assert [len(f) for f in few] == [1, 1]
+
+
+@pytest.mark.parametrize("thick_axis", [0, 1, 2])
+def test_a_mirror_image_stays_where_it_is(thick_axis):
+    affine = np.array([[0, -1.0, 0.2, 3], [1.0, 0, 0, -7], [0, 0.2, 1.0, 5], [0, 0, 0, 1]])
+    affine[:3, thick_axis] *= 3
+    scan = Volume(np.random.default_rng(0).random((9, 8, 7)), affine)
+    turned = mirror(scan)
+    assert not np.array_equal(turned.data, scan.data)
+    grid = scan.grid.with_spacing(1.0)
+    first, second = (inrsr.fit("cubic", [v]).sample(grid)[0].data for v in (scan, turned))
+    np.testing.assert_allclose(first, second, atol=1e-5)
+    np.testing.assert_array_equal(mirror(turned).data, scan.data)
+
+
+@pytest.mark.parametrize(("method", "settings"), [("siren", {"epochs": 1, "volume_epochs": 1}), ("arssr", {})])
+def test_a_method_alone_disagrees_with_its_mirror_image(thick, method, settings):
+    _, scan = thick
+    scan = scan.replace(data=scan.data[:20, :18])
+    made = inrsr.fit(method, [scan], slice_profile="boxcar", settings=settings)
+    ensemble = Ensemble(made, scan)
+    grid = scan.grid
+    apart = ensemble.disagreement(grid, 0)
+    first, second = (m.sample(grid, 0) for m in ensemble.members)
+    np.testing.assert_allclose(apart, np.abs(first - second) / 2, atol=1e-4)
+    assert apart.mean() > 1e-3
+    # the result itself is the method's, as it was
+    np.testing.assert_array_equal(ensemble.mixed(np.stack([first, second])), made.sample(grid)[0].data)
+
+
+def test_the_second_fit_can_be_cancelled(thick):
+    _, scan = thick
+    made = inrsr.fit("siren", [scan], settings={"epochs": 1, "volume_epochs": 1})
+    stopped = Progress(is_cancelled=lambda: True)
+    with pytest.raises(Cancelled):
+        Ensemble(made, scan, stopped)
+
+
+def test_interpolation_has_nothing_to_disagree_with(thick):
+    _, scan = thick
+    for method in ("linear", "cubic", "sinc"):
+        assert Ensemble(inrsr.fit(method, [scan]), scan).disagreement(scan.grid, 0) is None
 
 
 def test_scans_that_guide_each_other_get_an_interval_each(thick, tmp_path):

@@ -28,11 +28,12 @@ import numpy as np
 from ..acquisition.degrade import degrade
 from ..evaluation.lesions import Lesion, false_lesions, find_places, local_contrast, planted
 from ..image.files import read
-from ..image.intensity import foreground, middle, robust_range
+from ..image.intensity import foreground, robust_range
 from ..image.interpolate import Sampler
 from ..image.volume import Volume
 from ..jobs.run import fit
 from .arbitrary import DEFAULT_DATA
+from .single import middle_of
 from .tables import Row, print_tables
 
 # volume, second contrast, slices averaged into one
@@ -63,7 +64,7 @@ def benchmark_lesions(options: argparse.Namespace) -> None:
 
 def rows(folder: Path, name: str, second: str | None, factor: int, methods: Sequence[str]) -> Iterator[Row]:
     """Methods × sizes."""
-    clean = [part(read(folder / f"{n}.nii.gz")) for n in (name, second) if n]
+    clean = [middle_of(read(folder / f"{n}.nii.gz"), MIDDLE) for n in (name, second) if n]
     yield from of_volumes(clean, factor, methods)
 
 
@@ -112,14 +113,6 @@ def of_volumes(clean: Sequence[Volume], factor: int, methods: Sequence[str]) -> 
 def contrasts(difference: np.ndarray, lesions: Sequence[Lesion], spacing: Sequence[float]) -> np.ndarray:
     """What the lesions add, in the difference of two volumes with and without them."""
     return np.array([local_contrast(difference, lesion, spacing) for lesion in lesions])
-
-
-def part(volume: Volume) -> Volume:
-    """The middle of a volume."""
-    box = middle(foreground(volume.data), MIDDLE)
-    affine = volume.affine.copy()
-    affine[:3, 3] = volume.affine[:3] @ [*(p.start for p in box), 1]
-    return volume.replace(data=np.ascontiguousarray(volume.data[box]), affine=affine)
 
 
 def thick(volume: Volume, factor: int, axis: int) -> Volume:

@@ -111,11 +111,7 @@ def every(folder: Path, method: str) -> Iterator[Row]:
         name = path.name.split(".")[0]
         if not path.name.endswith(SCANS) or any(word in name for word in NO_SCANS):
             continue
-        scan = read(path)
-        box = middle(foreground(scan.data), MIDDLE)
-        affine = scan.affine.copy()
-        affine[:3, 3] = scan.affine[:3] @ [*(part.start for part in box), 1]
-        whole = scan.replace(data=np.ascontiguousarray(scan.data[box]), affine=affine)
+        whole = middle_of(read(path), MIDDLE)
         for factor in FACTORS:
             if whole.shape[2] // factor < FEWEST_SLICES:
                 continue
@@ -152,6 +148,14 @@ def times(folder: Path) -> Iterator[Row]:
                     "peak_mb": float(report["peak_memory_mb"]),
                     "voxels": " × ".join(map(str, read_grid(output).shape)),
                 }
+
+
+def middle_of(volume: Volume, sizes: Sequence[int]) -> Volume:
+    """The part of a volume around the middle of the patient, at most `sizes` voxels."""
+    box = middle(foreground(volume.data), sizes)
+    affine = volume.affine.copy()
+    affine[:3, 3] = volume.affine[:3] @ [*(part.start for part in box), 1]
+    return volume.replace(data=np.ascontiguousarray(volume.data[box]), affine=affine)
 
 
 def with_thick_slices(whole: Volume, factor: int, profile: str) -> tuple[Volume, Volume]:

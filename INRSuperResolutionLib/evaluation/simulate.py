@@ -21,7 +21,7 @@ from ..methods.combined.average import AverageRepresentation
 from ..methods.combined.left_out import LeftOut
 from ..methods.scan import Scan
 from ..pictures import figure_of
-from .uncertainty import RESTORERS, fitted_to_a_plane
+from .ensemble import RESTORERS, fitted_to_a_plane
 
 USUAL = ("linear", "cubic", "sinc", "seco", "arssr", "cycleinr", "self-supervised", "combined")
 # these are fitted to the whole scan, and restore others like it

@@ -2,15 +2,14 @@
 
 Slices of the scan are cut into thick slices along one of their sharp axes and restored (:mod:`methods.combined.left_out`).
 There the error is known. What it goes with is measured on half of these planes: noise, what the method added, how the
-image changes from slice to slice, and how far two members of the method disagree. The other half says by how much that
-must be scaled so that 90 % of the errors are smaller (split conformal prediction: Vovk et al. 2005; Lei et al. 2018).
+image changes from slice to slice, and how far members of the method disagree (:mod:`ensemble`). The other half says by how much that
+must be scaled so that 90 % of the errors are smaller (split conformal prediction: Vovk et al. 2005; Lei et al. 2018), for
+voxels of little, more and much foreseen error each by itself (Mondrian: Vovk et al. 2003), as errors at edges have longer tails.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -18,21 +17,17 @@ from scipy.optimize import nnls
 
 from ..acquisition.forward_model import SliceProfile
 from ..acquisition.slice_profile import choose_slices
-from ..fitting import fit
 from ..image.grid import Grid
 from ..image.interpolate import Sampler, resample
 from ..image.volume import Volume
-from ..methods.combined.average import AverageRepresentation
-from ..methods.combined.left_out import LeftOut, Plane
-from ..methods.cycleinr.representation import VolumetricRepresentation
-from ..methods.multicontrast.guided.representation import GuidedRepresentation
+from ..methods.combined.left_out import LeftOut
 from ..methods.scan import Scan
+from ..progress import SILENT, Progress
 from ..representation import Representation
 from .agreement import as_taken
+from .ensemble import Ensemble, fitted_to_a_plane
 
 COVERAGE = 0.9
-# what restores other scans without a fit of its own
-RESTORERS = (GuidedRepresentation, VolumetricRepresentation)
 # of the smoothing of features, in voxels
 SIGMA = 1.0
 # beyond the outermost slice centre nothing was measured on the other side: so much more for each slice farther out;
@@ -44,10 +39,18 @@ BEYOND = 6.0
 WIDER = 1.2
 # planes that calibrate must show this many voxels of the patient
 FEWEST_VOXELS = 500
+# parts into which they are divided by the error that is foreseen, each scaled by itself; at most, and of so many voxels at least
+STRATA, FEWEST_IN_STRATUM = 6, 250
 
 
 def half_width(
-    representation: Representation, volume: Volume, n: int, result: Volume, spline: Volume, seed: int = 0
+    representation: Representation,
+    volume: Volume,
+    n: int,
+    result: Volume,
+    spline: Volume,
+    seed: int = 0,
+    progress: Progress = SILENT,
 ) -> Volume:
     """Half the width of the 90 % interval of each voxel, in the unit of the image; float32, on the grid of the result.
 
@@ -67,9 +70,10 @@ def half_width(
     # interpolation takes slices for points, but that is not how they were made
     acquired = choose_slices("auto", [volume], None, None)[0].profile if taken.kind == "none" else taken
     scan = Scan(even, acquired, made["slices"][n]["axis"])
-    model = ErrorModel(scan, representation, taken, seed)
+    ensemble = Ensemble(representation, volume, progress)
+    model = ErrorModel(scan, ensemble, taken, seed)
     step = even.affine[:3, scan.thick]
-    apart = disagreement(representation, Grid(result.shape, result.affine), n)
+    apart = ensemble.disagreement(Grid(result.shape, result.affine), n)
     data = model(features(result, spline, apart, even, scan.thick, step))
     return result.replace(data=data.astype(np.float32))
 
@@ -113,14 +117,6 @@ def slice_place(grid: Grid, scan: Volume, thick: int) -> np.ndarray:
     return np.asarray(parts[0] + parts[1] + parts[2] + to_scan[3])
 
 
-def disagreement(representation: Representation, grid: Grid, n: int) -> np.ndarray | None:
-    """Standard deviation of the members of an average at the centres of a grid; None where there is one only."""
-    if not isinstance(representation, AverageRepresentation) or len(representation.members) < 2:
-        return None
-    drawn = [member.sample(grid)[n].data for member in representation.members]
-    return np.asarray(np.std(drawn, axis=0), np.float32)
-
-
 class ErrorModel:
     """How large errors are, given the features of a voxel.
 
@@ -128,19 +124,20 @@ class ErrorModel:
     ----------
     scan
         With even slices.
-    representation
+    ensemble
         What was made of it.
     taken
         The profile that it took the slices to have.
     """
 
-    def __init__(self, scan: Scan, representation: Representation, taken: SliceProfile, seed: int) -> None:
+    def __init__(self, scan: Scan, ensemble: Ensemble, taken: SliceProfile, seed: int) -> None:
         left_out = LeftOut(scan, seed)
-        values, errors = self._known(left_out, representation, taken)
+        values, errors = self._known(left_out, ensemble, taken)
         self.size = sum(len(e) for e in errors)
+        self.foreseen, self.scales = np.ones(1), np.ones(1)
         if len(errors) < 2 or self.size < FEWEST_VOXELS:
             # too few slices to leave some out: as wide as the image changes from slice to slice
-            self.weights, self.scale = np.array([0.0, 1.0, 1.0, 1.0, 1.0]), 1.0
+            self.weights = np.array([0.0, 1.0, 1.0, 1.0, 1.0])
             return
         learned, kept = slice(0, None, 2), slice(1, None, 2)
         design, wanted = np.concatenate(values[learned], axis=1), np.concatenate(errors[learned])
@@ -148,28 +145,25 @@ class ErrorModel:
         self.weights = nnls((design / spread[:, None]).T.astype(np.float64), wanted.astype(np.float64))[0] / spread
         # nothing is ever known better than the noise of the images
         self.weights[0] = max(self.weights[0], 0.1 * float(np.mean(wanted)))
-        ratios = np.concatenate(errors[kept]) / np.maximum(self._raw(np.concatenate(values[kept], axis=1)), 1e-12)
-        rank = min(1.0, math.ceil((len(ratios) + 1) * COVERAGE) / len(ratios))
-        self.scale = float(np.quantile(ratios, rank, method="higher"))
+        foreseen = np.maximum(self._raw(np.concatenate(values[kept], axis=1)), 1e-12)
+        self.foreseen, self.scales = in_strata(foreseen, np.concatenate(errors[kept]))
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """Half widths; (features, …) → (…)."""
-        return WIDER * self.scale * self._raw(values)
+        raw = self._raw(values)
+        scale = np.interp(np.log(np.maximum(raw, 1e-12)), np.log(self.foreseen), self.scales)
+        return WIDER * scale * raw
 
     def _raw(self, values: np.ndarray) -> np.ndarray:
         return np.asarray(np.tensordot(self.weights, values, 1))
 
     def _known(
-        self, left_out: LeftOut, representation: Representation, taken: SliceProfile
+        self, left_out: LeftOut, ensemble: Ensemble, taken: SliceProfile
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Features and absolute errors of each left-out plane, inside the patient."""
         values, errors = [], []
-        planes = left_out.planes
-        restored = restored_planes(representation, taken, planes)
-        average = isinstance(representation, AverageRepresentation)
-        for plane, drawn in zip(planes, restored):
-            mixed = average and len(drawn) > 1
-            found = Volume(np.tensordot(representation.shares, drawn, 1) if mixed else drawn[0], plane.grid.affine)  # type: ignore[attr-defined]
+        for plane, drawn in zip(left_out.planes, ensemble.restored(left_out.planes, taken)):
+            found = Volume(ensemble.mixed(drawn), plane.grid.affine)
             spline = fitted_to_a_plane("cubic", plane, taken).sample(plane.grid)[0]
             apart = np.std(drawn, axis=0).astype(np.float32) if len(drawn) > 1 else None
             step = plane.coarse.affine[:3, 2]
@@ -179,28 +173,18 @@ class ErrorModel:
         return values, errors
 
 
-def restored_planes(
-    representation: Representation, taken: SliceProfile, planes: Sequence[Plane]
-) -> list[list[np.ndarray]]:
-    """What the members of a method make of each plane's thick slices; of others than of one scan, the spline."""
-    members = representation.members if isinstance(representation, AverageRepresentation) else [representation]
-    alone = len(representation.contrasts) == 1
-    if alone and all(isinstance(m, RESTORERS) for m in members):
-        coarse, grids = [p.coarse for p in planes], [p.grid for p in planes]
-        drawn = [m.restore_others(coarse, grids) for m in members]  # type: ignore[attr-defined]
-        return [list(of_plane) for of_plane in zip(*drawn)]
-    made = representation.provenance
-    changes: dict[str, Any] = {}
-    if alone:
-        changes = {"preset": made["preset"], "settings": made["settings"], "seed": made["seed"]}
-    method = made["method"] if alone else "cubic"
-    return [[fitted_to_a_plane(method, p, taken, **changes).sample(p.grid)[0].data] for p in planes]
+def in_strata(foreseen: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By how much foreseen errors must be scaled so that 90 % of the true ones are smaller, for parts of equal size.
 
-
-def fitted_to_a_plane(method: str, plane: Plane, profile: SliceProfile, **changes: Any) -> Representation:
-    """A method fitted to the thick slices of a plane."""
-    told = plane.coarse.slice_thickness
-    thickness = None if profile.kind == "none" or told is None else float(np.mean(told))
-    return fit(
-        method, [plane.coarse], slice_profile=profile.kind, slice_thickness=thickness, grids=[plane.grid], **changes
-    )
+    Returns
+    -------
+    The median of the foreseen errors of each part, rising, and the scale; both (parts,).
+    """
+    parts = max(1, min(STRATA, len(errors) // FEWEST_IN_STRATUM))
+    middles, scales = [], []
+    for own in np.array_split(np.argsort(foreseen), parts):
+        ratios = errors[own] / foreseen[own]
+        rank = min(1.0, math.ceil((len(ratios) + 1) * COVERAGE) / len(ratios))
+        middles.append(float(np.median(foreseen[own])))
+        scales.append(float(np.quantile(ratios, rank, method="higher")))
+    return np.array(middles), np.array(scales)

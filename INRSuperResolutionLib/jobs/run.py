@@ -209,7 +209,7 @@ def draw_maps(found: Found, job: Job, progress: Progress) -> None:
             from ..evaluation.uncertainty import half_width  # PyTorch, which interpolation does without
 
             found.maps[job.uncertainty[n]] = half_width(
-                found.representation, found.volumes[n], n, result, spline, job.seed
+                found.representation, found.volumes[n], n, result, spline, job.seed, progress
             )
     found.representation.release()
 
