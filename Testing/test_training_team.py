@@ -86,7 +86,11 @@ def test_a_manifest_names_volumes_by_their_checksums(listed):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("", "no manifest"), ("volume,sha256\na,b\n", "no manifest"), ("volume,sha256,source,use\na,b,c,test\n", "'test'")],
+    [
+        ("", "no manifest"),
+        ("volume,sha256\na,b\n", "no manifest"),
+        ("volume,sha256,source,use\na,b,c,test\n", "'test'"),
+    ],
 )
 def test_what_is_no_manifest_is_refused(tmp_path, text, told):
     (tmp_path / "m.csv").write_text(text)
