@@ -22,6 +22,7 @@ from slicer.util import VTKObservationMixin
 if str(Path(__file__).resolve().parent) not in sys.path:
     sys.path.append(str(Path(__file__).resolve().parent))
 
+from INRSuperResolutionModule.panel.many import ManySection
 from INRSuperResolutionModule.panel.panel import Panel
 from INRSuperResolutionModule.runs import dependencies
 from INRSuperResolutionModule.runs.process import WorkerProcess
@@ -124,6 +125,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
         self.zoomPanel = ZoomPanel(self.ui)
         sections = self.uiWidget.layout()
         self.studySection = StudySection(sections, sections.indexOf(self.ui.logButton))
+        self.manySection = ManySection(sections, sections.indexOf(self.ui.logButton), self.panel.choices, self.logic)
         self.logic.listeners.append(self.panel.run.onRunChanged)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
@@ -134,6 +136,7 @@ class INRSuperResolutionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin
 
     def cleanup(self):
         """The module is closed or reloaded, or Slicer quits."""
+        self.manySection.stop()
         self.logic.close()
         self.panel.cleanUp()
         self.panel.result.marks.show(False)

@@ -19,6 +19,7 @@ from ..methods.base import changed
 from ..methods.multicontrast.settings import SELF_SUPERVISED, GuidedArchitecture
 from ..methods.pretrained.networks import TRAINABLE
 from ..progress import Event, Progress
+from ..training.manifest import read_volumes
 from .arguments import Commands, add_debug, changes_of
 
 SECONDS_BETWEEN_LINES = 20.0
@@ -29,7 +30,8 @@ def add(commands: Commands) -> None:
     """The command and its arguments."""
     parser = commands.add_parser("train", help="train the weights of a method that needs them")
     parser.add_argument("method", metavar="METHOD", help=", ".join((*TRAINABLE, SELF_SUPERVISED)))
-    parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from; never what is tested on")
+    parser.add_argument("volumes", nargs="+", metavar="VOLUME", help="what to learn from, or a manifest (.csv: volume, sha256, source, use); never what is tested on")  # fmt: skip
+    parser.add_argument("--data", metavar="FOLDER", help="where the volumes of manifests lie (default: beside each)")
     parser.add_argument("--output", required=True, metavar="WEIGHTS.safetensors")
     end = parser.add_mutually_exclusive_group()
     end.add_argument(
@@ -82,6 +84,8 @@ def run_train(options: argparse.Namespace, changes: dict[str, str]) -> None:
             raise InputError(f"--{name} {value:g} is not positive", "Give a number above 0")
     if options.workers is not None and options.workers < 0:
         raise InputError(f"--workers {options.workers} is negative", "Give 0 for none, or more")
+    options.volumes, listed = read_volumes(options.volumes, Path(options.data) if options.data else None)
+    options.validate = [*options.validate, *listed]
     both = {str(Path(v).resolve()) for v in options.volumes} & {str(Path(v).resolve()) for v in options.validate}
     if both:
         raise InputError(f"{both.pop()} is trained and validated on", "Keep them apart")

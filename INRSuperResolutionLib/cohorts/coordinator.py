@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 import math
@@ -24,8 +25,8 @@ from .manifest import Case
 LOCK = ".inrsr-batch"
 # a file that is there as long as its coordinator wants its cases done
 RUNNING = ".inrsr-run-"
-# of tasks; more than there are cases at a time
-NAMES = 10_000
+# of tasks: none is taken again before so many others, as Dask needs a moment to forget it
+SPARE_NAMES = 100
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_TO_STOP = 1.4
 
@@ -141,7 +142,8 @@ class Hands:
         # Dask keeps figures for each kind of name, and remembers names: the cases share a few. Once no task of a kind
         # is left, all is set up anew with the next one, and the old kept: one that stays prevents it
         names = f"case-{uuid.uuid4().hex[:8]}"
-        self._names = (f"{names}-{n}" for n in itertools.cycle(range(1, NAMES)))
+        self._names = (f"{names}-{n}" for n in itertools.count(1))
+        self._free: collections.deque[str] = collections.deque()
         self._stays = client.submit(int, pure=False, key=f"{names}-0")
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -167,6 +169,7 @@ class Hands:
             future, case = self._out.pop(key)
             yield _outcome(future, case)
             future.release()
+            self._free.append(key)
 
     def _slots(self) -> int:
         if self._client.status != "running":
@@ -178,7 +181,7 @@ class Hands:
 
     def _hand_out(self, case: Case) -> None:
         do, running, limit = self._how
-        key = next(name for name in self._names if name not in self._out)
+        key = self._free.popleft() if len(self._free) > SPARE_NAMES else next(self._names)
         future = self._client.submit(do, case, running, limit, pure=False, retries=0, key=key)
         self._out[future.key] = future, case
         future.add_done_callback(lambda done: self._over.put(done.key))

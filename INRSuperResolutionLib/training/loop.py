@@ -2,7 +2,9 @@
 
 Each step draws its examples with a generator of its own, made from the seed and the number of the step.
 So a training that was killed and goes on from its checkpoint gives the same weights, bit for bit on a
-CPU, as one that was not; and several processes (``torchrun``) draw different examples without talking.
+CPU, as one that was not; and several processes (``torchrun``) share out the examples of a step without talking: N processes
+with batch B learn from the same ones as a single process with batch N · B, and tell the same losses but for rounding. (The
+cycle loss is run for one example of each process.)
 """
 
 from __future__ import annotations
@@ -84,12 +86,12 @@ class Team:
 class Examples(Dataset[Any]):
     """Examples by their number: what is drawn depends on the seed and the number, not on who draws it."""
 
-    def __init__(self, lessons: Lessons, drawn_from: Any, seed: int, rank: int = 0) -> None:
-        self.lessons, self.drawn_from, self.seed, self.rank = lessons, drawn_from, seed, rank
+    def __init__(self, lessons: Lessons, drawn_from: Any, seed: int) -> None:
+        self.lessons, self.drawn_from, self.seed = lessons, drawn_from, seed
 
     def __getitem__(self, number: int) -> Any:
         """One example."""
-        return self.lessons.draw(self.drawn_from, np.random.default_rng([self.seed, number, self.rank]))
+        return self.lessons.draw(self.drawn_from, np.random.default_rng([self.seed, number, 0]))  # 0: as ever
 
 
 def end_with_parent(_: int) -> None:
@@ -262,14 +264,15 @@ class Training:
             self.optimizer.zero_grad(set_to_none=True)
             loss = self.lessons.loss(examples)
             loss.backward()
-            self.team.average([p.grad for p in self.network.parameters() if p.grad is not None])
+            loss = loss.detach()
+            self.team.average([loss, *(p.grad for p in self.network.parameters() if p.grad is not None)])
             norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), longest))
             if math.isfinite(norm):
                 self.optimizer.step()
             self._check(norm)
             self.step += 1
             self.seconds = time.perf_counter() - started
-            losses.append(float(loss.detach()))
+            losses.append(float(loss))
             if self.steps is not None and self.step == begun + FORESEEN_AFTER:
                 pace = (self.seconds - before) / FORESEEN_AFTER
                 self.progress.estimate(pace * (self.steps - self.step), psutil.Process().memory_info().rss)
@@ -302,10 +305,12 @@ class Training:
     def _batches(self, drawn_from: Any) -> Iterator[list[Any]]:
         """The examples of this step, of the next one, and so on."""
         size = self.settings.batch
-        numbers = (range(n * size, (n + 1) * size) for n in itertools.count(self.step))
+        # those of each process follow each other
+        first = itertools.count(self.step * self.team.size + self.team.rank, self.team.size)
+        numbers = (range(n * size, (n + 1) * size) for n in first)
         return iter(
             DataLoader(
-                Examples(self.lessons, drawn_from, self.seed, self.team.rank),
+                Examples(self.lessons, drawn_from, self.seed),
                 batch_sampler=numbers,  # type: ignore[arg-type]  # any iterable will do
                 collate_fn=list,
                 num_workers=self.workers,

@@ -56,6 +56,7 @@ CLASSES = (
     "QTimer", "QProcess", "QEventLoop", "QAction", "QWidget", "QFrame", "QLabel", "QPushButton", "QToolButton", "QCheckBox",
     "QRadioButton", "QComboBox", "QSpinBox", "QDoubleSpinBox", "QLineEdit", "QPlainTextEdit", "QProgressBar", "QListWidget",
     "QMenu", "QSlider", "QHBoxLayout", "QVBoxLayout", "QFormLayout", "QGridLayout", "QSettings", "QGroupBox", "QScrollArea", "QShortcut",
+    "QTableWidget",
 )  # fmt: skip
 OURS: dict[str, type] = {
     name: in_pythonqt_manner(
