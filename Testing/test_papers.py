@@ -168,6 +168,15 @@ def test_paper5(capsys, tiny, sets, monkeypatch):
     assert all(0 < r["dice"] <= 1 for r in tables["table3"])
 
 
+def test_cost_of_volumetric_networks(capsys, monkeypatch):
+    monkeypatch.setattr(papers_cycleinr, "BLOCK", (8, 12, 12))
+    rows = {r["method"]: r for r in run("paper5", capsys, "--tables", "cost")["cost"]}
+    assert list(rows) == ["cycleinr", "arssr", "saint", "nexpr3d"]
+    drawn = {m: r["flop to draw a point"] for m, r in rows.items()}
+    assert drawn["nexpr3d"] < drawn["arssr"] / 100 < drawn["cycleinr"] / 100
+    assert all(r["microseconds to draw a point"] > 0 for r in rows.values())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [(("--preset", "best"), "'best'"), (("--data", "nowhere"), "nowhere"), (("--seeds", 0), "--seeds 0")],
