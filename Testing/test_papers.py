@@ -96,6 +96,15 @@ def test_the_heads_of_a_clone(head):
     assert t1[labels == 1].mean() < t1[labels == 2].mean() < t1[labels == 3].mean()
 
 
+def test_small_where_nothing_is_said(tmp_path):
+    def plan(*arguments: object) -> material.Plan:
+        return material.Plan.of(make_parser().parse_args(["benchmark", "paper3", *map(str, arguments)]))
+
+    assert (plan().size, plan().steps, plan().seconds) == (96, 50, None)
+    assert (plan("--data", tmp_path).size, plan("--data", tmp_path).steps) == (0, 1000)
+    assert (plan("--steps", 7).steps, plan("--minutes", 2).seconds) == (7, 120)
+
+
 def test_what_is_trained_alike(tiny, tmp_path):
     volumes = [blobs((40, 44, 6))]
     trained = [train_equally(Learner(m, m), volumes, 1, "fast", tmp_path) for m in ("liif", "edsr")]

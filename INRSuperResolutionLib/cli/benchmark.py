@@ -61,9 +61,8 @@ def add(commands: Commands) -> None:
     benchmark.add_argument(
         "--steps",
         type=int,
-        default=1000,
         metavar="N",
-        help="nexpr, coordinate, paper3 to paper5: training of each network (default: %(default)d)",
+        help="nexpr, coordinate, paper3 to paper5: training of each network (default: 1000; paper3 to paper5 without --data: 50)",
     )
     of_papers.add_argument(
         "--conv-steps",
