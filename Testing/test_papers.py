@@ -130,12 +130,13 @@ def test_paper1(capsys, tmp_path):
     write(volume, tmp_path / "a.nii.gz")
     write(volume.replace(data=(volume.data > 60).astype(np.float32)), tmp_path / "a_labels.nii.gz")
     tables = run("paper1", capsys, "--data", tmp_path, "--tables", "table2", "table5", "--methods", "siren", "seco",
-                 "--minutes", 0.01, "--slices", 2)  # fmt: skip
+                 "--minutes", 0.01, "--slices", 2, "--seeds", 2)  # fmt: skip
     assert [(r["factor"], r["method"]) for r in tables["table2"]] == [
         (f, m) for f in (1.5, 2, 2.5) for m in ("siren", "seco")
     ]
     assert all(r["slices"] == 2 and r["rmse"] > 0 and r["ended by"] for r in tables["table2"])
     assert [r["method"] for r in tables["table5"]] == ["without semantics", "seco"]
+    assert all(r["psnr sd"] > 0 for r in tables["table5"])
 
 
 def test_paper2(capsys, tmp_path):
