@@ -17,6 +17,8 @@ from INRSuperResolutionLib.methods import COMPARED
 from INRSuperResolutionLib.methods.coordinate.lte import LteNetwork
 from INRSuperResolutionLib.methods.coordinate.settings import LteArchitecture, SrganArchitecture
 from INRSuperResolutionLib.methods.coordinate.srgan import ADVERSARIAL, SrganNetwork
+from INRSuperResolutionLib.methods.coordinate.srno import GalerkinAttention
+from INRSuperResolutionLib.methods.coordinate.swinir import SwinLayer
 from INRSuperResolutionLib.methods.cycleinr.explicit import ExplicitVolumetricNetwork
 from INRSuperResolutionLib.methods.cycleinr.network import Told
 from INRSuperResolutionLib.methods.cycleinr.saint import SaintNetwork
@@ -76,6 +78,47 @@ def test_generator_and_critic_learn_their_own():
     (ADVERSARIAL * torch.nn.functional.softplus(-critic(again[None, None]))).mean().backward()
     torch.testing.assert_close(made.grad, again.grad)
     assert made.grad.abs().max() > 0
+
+
+def test_attention_of_srno_is_a_sum_over_all_points():
+    """Q (K̃ᵀ Ṽ) / n by heads, written out; and it does not matter in which order the points are asked."""
+    torch.manual_seed(0)
+    layer = GalerkinAttention(8, 2).double()
+    x = torch.randn(11, 8, dtype=torch.float64)
+    with torch.no_grad():
+        found = layer.attend(x)
+        projected = layer.project(x).reshape(11, 2, 12)
+        for head in range(2):
+            q, k, v = projected[:, head, :4], projected[:, head, 4:8], projected[:, head, 8:]
+            k, v = (
+                (m - m.mean(1, keepdim=True)) / (m.var(1, keepdim=True, unbiased=False) + 1e-5).sqrt() for m in (k, v)
+            )
+            expected = torch.stack([sum((q[i] @ k[j]) * v[j] for j in range(11)) / 11 for i in range(11)])
+            torch.testing.assert_close(found[:, 4 * head : 4 * head + 4], expected)
+        order = torch.randperm(11)
+        torch.testing.assert_close(layer(x[order]), layer(x)[order])
+    count = (
+        ENCODER
+        + convolution(4 * 66 + 2, 256, 1)
+        + 2 * (convolution(256, 768, 1) + 4 * 16 + 2 * convolution(256, 256, 1))
+    )
+    count += convolution(256, 256, 1) + convolution(256, 1, 1)
+    assert parameters_of(networks.make_network(networks.COMPARED["srno"]["paper"])) == count
+
+
+def test_windows_of_swinir_shift_and_do_not_wrap():
+    """A pixel sees its window alone; in shifted windows, not across the edge of the image."""
+    torch.manual_seed(0)
+    for shift, seen in ((0, (slice(0, 4), slice(4, 8))), (2, (slice(0, 2), slice(6, 8)))):
+        layer = SwinLayer(8, 2, 4, shift)
+        torch.testing.assert_close(layer._join(layer._cut(torch.arange(1024.0).reshape(2, 8, 8, 8)), 2, 8, 8),
+                                   torch.arange(1024.0).reshape(2, 8, 8, 8))  # fmt: skip
+        x = torch.randn(1, 8, 8, 8, requires_grad=True)
+        layer(x)[0, 1, 7].sum().backward()
+        reached = x.grad[0].abs().sum(-1) > 1e-12
+        expected = torch.zeros(8, 8, dtype=torch.bool)
+        expected[seen] = True
+        assert torch.equal(reached, expected)
 
 
 def test_saint_makes_slices_of_both_directions():
@@ -157,6 +200,8 @@ def test_trained_and_used_by_the_command_line(method, inrsr, tmp_path):
     changes = {
         "srgan": ("highest_scale=2", "lowest_scale=2"),
         "lte": ("width=8",),
+        "srno": ("width=8", "heads=2"),
+        "swinir": ("heads=2", "window=4", "layers=2"),
         "saint": ("width=8", "wide_blocks=1", "slices=8"),
         "nexpr3d": ("latent=5", "slices=8"),
     }[method]

@@ -96,6 +96,15 @@ def test_the_heads_of_a_clone(head):
     assert t1[labels == 1].mean() < t1[labels == 2].mean() < t1[labels == 3].mean()
 
 
+def test_small_where_nothing_is_said(tmp_path):
+    def plan(*arguments: object) -> material.Plan:
+        return material.Plan.of(make_parser().parse_args(["benchmark", "paper3", *map(str, arguments)]))
+
+    assert (plan().size, plan().steps, plan().seconds) == (96, 50, None)
+    assert (plan("--data", tmp_path).size, plan("--data", tmp_path).steps) == (0, 1000)
+    assert (plan("--steps", 7).steps, plan("--minutes", 2).seconds) == (7, 120)
+
+
 def test_what_is_trained_alike(tiny, tmp_path):
     volumes = [blobs((40, 44, 6))]
     trained = [train_equally(Learner(m, m), volumes, 1, "fast", tmp_path) for m in ("liif", "edsr")]
@@ -121,12 +130,13 @@ def test_paper1(capsys, tmp_path):
     write(volume, tmp_path / "a.nii.gz")
     write(volume.replace(data=(volume.data > 60).astype(np.float32)), tmp_path / "a_labels.nii.gz")
     tables = run("paper1", capsys, "--data", tmp_path, "--tables", "table2", "table5", "--methods", "siren", "seco",
-                 "--minutes", 0.01, "--slices", 2)  # fmt: skip
+                 "--minutes", 0.01, "--slices", 2, "--seeds", 2)  # fmt: skip
     assert [(r["factor"], r["method"]) for r in tables["table2"]] == [
         (f, m) for f in (1.5, 2, 2.5) for m in ("siren", "seco")
     ]
     assert all(r["slices"] == 2 and r["rmse"] > 0 and r["ended by"] for r in tables["table2"])
     assert [r["method"] for r in tables["table5"]] == ["without semantics", "seco"]
+    assert all(r["psnr sd"] > 0 for r in tables["table5"])
 
 
 def test_paper2(capsys, tmp_path):
@@ -166,6 +176,15 @@ def test_paper5(capsys, tiny, sets, monkeypatch):
     assert [r["variant"] for r in tables["table2"]] == ["INR + CCL"]
     assert all(r["psnr sd"] >= 0 and r["steps"] == 1 for r in tables["table2"])
     assert all(0 < r["dice"] <= 1 for r in tables["table3"])
+
+
+def test_cost_of_volumetric_networks(capsys, monkeypatch):
+    monkeypatch.setattr(papers_cycleinr, "BLOCK", (8, 12, 12))
+    rows = {r["method"]: r for r in run("paper5", capsys, "--tables", "cost")["cost"]}
+    assert list(rows) == ["cycleinr", "arssr", "saint", "nexpr3d"]
+    drawn = {m: r["flop to draw a point"] for m, r in rows.items()}
+    assert drawn["nexpr3d"] < drawn["arssr"] / 100 < drawn["cycleinr"] / 100
+    assert all(r["microseconds to draw a point"] > 0 for r in rows.values())
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from ..pictures import figure_of
 from ..training.data import DataSettings
 from .arbitrary import DEFAULT_DATA, loses
 from .tables import Row, print_tables
-from .variants import Variant, train, truths
+from .variants import USUAL_STEPS, Variant, train, truths
 
 SCALES = (1.5, 2.0, 3.0)
 LAMBDA = 10.0
@@ -58,7 +58,7 @@ def benchmark_coordinate(options: argparse.Namespace) -> None:
 
     @functools.cache
     def measured() -> tuple[list[Row], dict[str, list[dict[str, float]]]]:
-        return measure(folder, options.steps)
+        return measure(folder, options.steps or USUAL_STEPS)
 
     makers = {
         "quality": lambda: measured()[0],

@@ -35,7 +35,7 @@ from ..pictures import figure_of
 from .arbitrary import DEFAULT_DATA
 from .raster import flops, median
 from .tables import Row, print_tables
-from .variants import Variant, quality, train, truths
+from .variants import USUAL_STEPS, Variant, quality, train, truths
 
 SIDE = 64
 SCALES = (2, 3, 4)
@@ -50,8 +50,10 @@ def benchmark_nexpr(options: argparse.Namespace) -> None:
     folder = Path(options.data) if options.data else DEFAULT_DATA
     makers = {
         "cost": cost,
-        "frequencies": lambda: frequencies(folder, options.steps, options.output and Path(options.output)),
-        "patch": lambda: patch(folder, options.steps),
+        "frequencies": lambda: frequencies(
+            folder, options.steps or USUAL_STEPS, options.output and Path(options.output)
+        ),
+        "patch": lambda: patch(folder, options.steps or USUAL_STEPS),
     }
     print_tables(makers, options)
 

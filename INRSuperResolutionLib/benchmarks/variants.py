@@ -22,6 +22,8 @@ from .arbitrary import figures, loses, some_slices
 TRAINING = ("ms07_t1", "ms07_t2", "ms07_flair", "icbm152_t1")
 VALIDATION = ("clinical04_t2",)
 CASES = ("ms19_t2", "ms19_flair")
+# of a training, where nothing is told
+USUAL_STEPS = 1000
 # lines of a training's log, and the examples that each of them looks at
 LINES = 20
 VALIDATION_EXAMPLES = 16

@@ -55,15 +55,14 @@ def add(commands: Commands) -> None:
         "--slices", type=int, default=2, metavar="N", help="slices of each volume (default: %(default)d)"
     )
     of_papers.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="trainings of each network (default: %(default)d)"
+        "--seeds", type=int, default=1, metavar="N", help="trainings (paper1: fits) of each network (default: %(default)d)"
     )
     benchmark.add_argument("--output", metavar="FOLDER", help="where to draw the pictures of the tables")
     benchmark.add_argument(
         "--steps",
         type=int,
-        default=1000,
         metavar="N",
-        help="nexpr, coordinate, paper3 to paper5: training of each network (default: %(default)d)",
+        help="nexpr, coordinate, paper3 to paper5: training of each network (default: 1000; paper3 to paper5 without --data: 50)",
     )
     of_papers.add_argument(
         "--conv-steps",

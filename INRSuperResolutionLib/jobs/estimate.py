@@ -57,7 +57,16 @@ OVERLAPPING = 2.4
 MOST_HEADER = 1 << 24
 VOLUMETRIC_BYTES = 900 << 20
 # codes that are kept for each voxel of the input, at most all together
-BYTES_PER_CODE = {"nexpr": 85, "liif": 514, "coordinate": 514, "lte": 1028, "edsr": 8, "srgan": 8}
+BYTES_PER_CODE = {
+    "nexpr": 85,
+    "liif": 514,
+    "coordinate": 514,
+    "lte": 1028,
+    "srno": 128,
+    "edsr": 8,
+    "srgan": 8,
+    "swinir": 8,
+}
 MOST_CODE_BYTES = 3 << 28
 # part of the voxels that the foreground usually covers
 FOREGROUND = 0.4
@@ -154,7 +163,7 @@ def estimate(
     elif isinstance(settings, (NExpRSettings, CoordinateSettings)):
         averaged = 8 if isinstance(settings, NExpRSettings) and settings.average_flips else 1
         fixed += 2 * ENCODING * averaged * input_voxels / speed
-        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif", "lte") else 0.0) / speed
+        sample += (2 * DECODING * result_voxels if method in ("coordinate", "liif", "lte", "srno") else 0.0) / speed
         memory += min(BYTES_PER_CODE[method] * input_voxels, MOST_CODE_BYTES)
     elif isinstance(settings, CycleINRSettings):
         if not on_gpu:

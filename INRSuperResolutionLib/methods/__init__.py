@@ -170,6 +170,22 @@ COMPARED: dict[str, Method] = {
         max_inputs=None,
         is_baseline=True,
     ),
+    "srno": Method(
+        "SRNO",
+        "For comparisons: super-resolution neural operator (Wei and Zhang 2023).",
+        coordinate.fit("srno"),
+        coordinate.presets("srno"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
+    "swinir": Method(
+        "SwinIR",
+        "For comparisons: a transformer of shifted windows for 2× (Liang et al. 2021).",
+        coordinate.fit("swinir"),
+        coordinate.presets("swinir"),
+        max_inputs=None,
+        is_baseline=True,
+    ),
     "saint": Method(
         "SAINT",
         "For comparisons: slices from two networks of planes that are fused (Peng et al. 2020).",

@@ -44,6 +44,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "memory": (0.0, 0.999999),
     "crop": (8, 1 << 20),
     "mirrored": (1, 8),
+    "heads": (1, 256),
+    "window": (2, 64),
     **dict.fromkeys(("reach", "steps_per_slice"), (1, 256)),
     **dict.fromkeys(("stack_ends", "guide_ends", "doubt"), (0.0, 1.0)),
     "background_share": (0.0, 1.0),

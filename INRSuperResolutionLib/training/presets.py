@@ -70,6 +70,8 @@ _PAPER: dict[str, tuple[TrainingSettings, DataSettings | BlockSettings, int | No
     "arssr": (_CYCLE, _CYCLE_BLOCKS, None),
     # the papers compare them under their own training
     "lte": (_NEXPR, _NEXPR_SLICES, None),
+    "srno": (_NEXPR, _NEXPR_SLICES, None),
+    "swinir": (_NEXPR, replace(_NEXPR_SLICES, lowest_scale=2.0, highest_scale=2.0), None),
     "srgan": (_NEXPR, replace(_NEXPR_SLICES, lowest_scale=2.0, highest_scale=2.0), None),
     "saint": (_CYCLE, _CYCLE_BLOCKS, None),
     # no paper has it: NExpR's schedule, and blocks of averaged slices as ours

@@ -24,7 +24,7 @@ from ...training.presets import training_preset
 # whose training all of a family learn by: those that restore a plane, and those that make slices
 IN_PLANE, ACROSS = "nexpr", "arssr"
 # networks that make one scale alone
-FIXED = ("edsr", "srgan")
+FIXED = ("edsr", "swinir", "srgan")
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ...image.files import read
 from ...image.intensity import foreground, is_ct, middle
 from ...image.volume import Volume
 from ..anatomy import load_anatomy, load_tissues
+from ..variants import USUAL_STEPS
 
 # Hounsfield units of tissues, and the noise of the made CT (standard deviation)
 DENSITIES = {"white": 30.0, "grey": 38.0, "csf": 8.0}
@@ -29,6 +30,8 @@ AIR, NOISE = -1000.0, 5.0
 CT = "ct"
 # slices between those of the training and of the test
 APART = 6
+# of a clone: pixels along a side, and steps of a training; of the user's data, all, and as many steps as other tables take
+CLONE_SIZE, CLONE_STEPS = 96, 50
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,10 @@ class Plan:
             value = getattr(options, name)
             if value is not None and value < (0 if name == "size" else 1):
                 raise InputError(f"--{name} {value} is too small", "Give a larger number")
-        size = options.size if options.size is not None else 0 if folder else 96
+        size = options.size if options.size is not None else 0 if folder else CLONE_SIZE
+        steps = options.steps or (USUAL_STEPS if folder else CLONE_STEPS)
         seconds = 60 * options.minutes if options.minutes is not None else None
-        return cls(folder, size, options.slices, options.preset, options.steps, seconds, options.seeds, options.methods)
+        return cls(folder, size, options.slices, options.preset, steps, seconds, options.seeds, options.methods)
 
 
 @dataclass(frozen=True)

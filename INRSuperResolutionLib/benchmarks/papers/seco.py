@@ -24,7 +24,7 @@ from ...image.intensity import foreground
 from ...image.volume import Volume
 from ..seco import Case, one_slice, quality_of, restore, times_of
 from ..tables import Row, print_tables
-from .figures import means
+from .figures import means, spread
 from .material import Plan, cut, heads, images, labels_of_head, part_of
 
 # the order of the paper's tables
@@ -88,13 +88,19 @@ def quality(plan: Plan, head: str, factors: Sequence[float], methods: Sequence[s
 
 
 def restored(some: Sequence[Case], plan: Plan, name: str, method: str = "", **changes: Any) -> Row:
-    """One row: a network fitted to each of the slices."""
-    figures, stopped = [], set()
-    for case in some:
-        made = restore(method or name, case, plan.seconds, preset=plan.preset, **changes)
-        figures.append({k: float(v) for k, v in quality_of(case, made).items() if k != "eroded"})
-        stopped.add(str(made.provenance["stopped_by"]))
-    return {"method": name, "slices": float(len(some)), **means(figures), "ended by": ", ".join(sorted(stopped))}
+    """One row: a network fitted to each of the slices; means, and the standard deviation of PSNR over the seeds."""
+    each, stopped = [], set()
+    for seed in range(plan.seeds):
+        figures = []
+        for case in some:
+            made = restore(method or name, case, plan.seconds, seed, plan.preset, **changes)
+            figures.append({k: float(v) for k, v in quality_of(case, made).items() if k != "eroded"})
+            stopped.add(str(made.provenance["stopped_by"]))
+        each.append(means(figures))
+    return {
+        "method": name, "slices": float(len(some)), **means(each), "psnr sd": spread([float(e["psnr"] or 0) for e in each]),
+        "ended by": ", ".join(sorted(stopped)),
+    }  # fmt: skip
 
 
 def semantics(plan: Plan) -> Iterator[Row]:

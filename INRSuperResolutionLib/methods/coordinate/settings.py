@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...errors import InputError
+
 
 @dataclass(frozen=True)
 class CoordinateSettings:
@@ -82,3 +84,50 @@ class SrganArchitecture:
 
 PAPER_LTE = LteArchitecture(features=64, blocks=16)
 PAPER_SRGAN = SrganArchitecture(features=64, blocks=16)
+
+
+@dataclass(frozen=True)
+class SrnoArchitecture:
+    """SRNO; a system of the NExpR paper's tables."""
+
+    features: int = 32
+    """Channels of the encoder (the paper: 64)."""
+    blocks: int = 8
+    """Residual blocks of the encoder (the paper: 16)."""
+    width: int = 128
+    """Channels of a point (the paper: 256)."""
+    layers: int = 2
+    """Layers of attention."""
+    heads: int = 8
+    """Heads of the attention (the paper: 16); they divide `width`."""
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width % self.heads:
+            raise InputError(f"{self.heads} heads do not divide {self.width} channels", "Give a divisor")
+
+
+@dataclass(frozen=True)
+class SwinArchitecture:
+    """SwinIR; a system of the NExpR paper's tables."""
+
+    features: int = 32
+    """Channels (the paper's lightweight network: 60)."""
+    blocks: int = 3
+    """Residual groups (the same: 4)."""
+    layers: int = 2
+    """Transformer layers of a group (the same: 6)."""
+    heads: int = 4
+    """Heads of the attention (the same: 6); they divide `features`."""
+    window: int = 8
+    """Side of the windows, in pixels."""
+    factor: int = 2
+    """The one scale it makes; other grids are interpolated from there."""
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.features % self.heads:
+            raise InputError(f"{self.heads} heads do not divide {self.features} channels", "Give a divisor")
+
+
+PAPER_SRNO = SrnoArchitecture(features=64, blocks=16, width=256, heads=16)
+# of its paper, the lightweight network: the tables of NExpR have the large one, of 45 M parameters
+PAPER_SWIN = SwinArchitecture(features=60, blocks=4, layers=6, heads=6)

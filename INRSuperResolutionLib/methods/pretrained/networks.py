@@ -12,10 +12,14 @@ from ..coordinate.settings import (
     PAPER_LIIF,
     PAPER_LTE,
     PAPER_SRGAN,
+    PAPER_SRNO,
+    PAPER_SWIN,
     PAPER_UPSAMPLER,
     CoordinateArchitecture,
     LteArchitecture,
     SrganArchitecture,
+    SrnoArchitecture,
+    SwinArchitecture,
     UpsamplerArchitecture,
 )
 from ..cycleinr.settings import (
@@ -41,6 +45,8 @@ Architecture = (
     | LteArchitecture
     | UpsamplerArchitecture
     | SrganArchitecture
+    | SrnoArchitecture
+    | SwinArchitecture
     | VolumetricArchitecture
 )
 
@@ -56,6 +62,8 @@ ARCHITECTURES: dict[str, dict[str, Architecture]] = {
 COMPARED: dict[str, dict[str, Architecture]] = {
     "srgan": {"fast": SrganArchitecture(), "paper": PAPER_SRGAN},
     "lte": {"fast": LteArchitecture(), "paper": PAPER_LTE},
+    "srno": {"fast": SrnoArchitecture(), "paper": PAPER_SRNO},
+    "swinir": {"fast": SwinArchitecture(), "paper": PAPER_SWIN},
     "saint": {"fast": SAINT_ARCHITECTURE, "paper": PAPER_SAINT},
     "nexpr3d": {"fast": EXPLICIT_ARCHITECTURE, "paper": LARGE_EXPLICIT},
 }
@@ -97,6 +105,14 @@ def make_network(architecture: Architecture) -> SliceNetwork | VolumetricNetwork
         from ..coordinate.srgan import SrganNetwork
 
         return SrganNetwork(architecture)
+    if isinstance(architecture, SrnoArchitecture):
+        from ..coordinate.srno import SrnoNetwork
+
+        return SrnoNetwork(architecture)
+    if isinstance(architecture, SwinArchitecture):
+        from ..coordinate.swinir import SwinNetwork
+
+        return SwinNetwork(architecture)
     from ..coordinate.network import CoordinateNetwork, UpsamplerNetwork
 
     if isinstance(architecture, CoordinateArchitecture):
