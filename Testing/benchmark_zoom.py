@@ -44,8 +44,6 @@ class Clock:
     def __init__(self) -> None:
         self.worker = 0
         """Its process id; 0 for none."""
-        self.isEncoding = False
-        """Whether its main thread, which draws, waits for the one that encodes: then the waiting of both counts."""
 
     def __call__(self) -> float:
         while True:
@@ -54,11 +52,16 @@ class Clock:
                 return now - waited / 1e9
 
     def _waited(self) -> int:
-        files = [STATISTICS]
-        if self.worker:
-            which = "*" if self.isEncoding else str(self.worker)
-            files += Path(f"/proc/{self.worker}/task").glob(f"{which}/schedstat")
-        return sum(int(file.read_text().split()[1]) for file in files)
+        # of the worker, the thread that draws
+        return self._sum(1, f"{self.worker}/schedstat")
+
+    def computed(self) -> float:
+        """Seconds on a core, of this thread and all of the worker's: no less than it takes where cores are free."""
+        return self._sum(0, "*/schedstat") / 1e9
+
+    def _sum(self, column: int, which: str) -> int:
+        files = [STATISTICS, *(Path(f"/proc/{self.worker}/task").glob(which) if self.worker else [])]
+        return sum(int(file.read_text().split()[column]) for file in files)
 
 
 clock = Clock()
@@ -200,7 +203,7 @@ def main() -> None:
     parser.add_argument("volumes", nargs="+")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--memory-steps", type=int, default=0)
-    parser.add_argument("--orientations", nargs="+", default=["axial", "sagittal", "coronal", "oblique"])
+    parser.add_argument("--orientations", nargs="*", default=["axial", "sagittal", "coronal", "oblique"])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--without-numba", action="store_true", help="as on a machine that does not have it")
     options = parser.parse_args()
@@ -235,18 +238,23 @@ def main() -> None:
         zoom.prepare()
         clock.worker = zoom._worker._process.processId()
         cold = until(lambda z=zoom: any(z._worker.events()) or z._worker.isReady)
-        clock.isEncoding = True
-        started = clock()
+        rested = -1.0
+        while clock.computed() - rested > 0.1:  # it still loads what oblique planes need
+            rested = clock.computed()
+            host.process_events(3)
+        started = clock.computed()
         zoom.start(volume)
         view = next(v for v in zoom.views.values() if v.name == "Red")
         until(lambda z=zoom, v=view: v.isSharp or z.error)
-        first = clock() - started
-        clock.isEncoding = False
+        first = clock.computed() - started
         blended(logics[0])
         print(
-            f"{volume.GetName()}: worker ready in {cold:.2f} s, first sharp frame {first:.2f} s after switching on",
+            f"{volume.GetName()}: worker ready in {cold:.2f} s, first sharp frame after {first:.2f} s of computing",
             flush=True,
         )
+        if not options.orientations:
+            zoom.close()
+            continue
         # while the worker encodes the rest, the view is moved; then again without it
         busy = [sharp_step(view, c, logics[0])[1] for _, c in moves(view.sliceNode, CYCLE)]
         encoded = zoom.progress
