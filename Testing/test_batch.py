@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imageio.v3 import imread
 from phantoms import phantom
 
 import INRSuperResolutionLib as inrsr
@@ -20,7 +21,7 @@ from INRSuperResolutionLib.cohorts.case import DONE, FAILED, FAULTY, Outcome, fi
 from INRSuperResolutionLib.cohorts.coordinator import Clock, only_one, run_batch
 from INRSuperResolutionLib.cohorts.ledger import Ledger
 from INRSuperResolutionLib.cohorts.manifest import Case, read_manifest
-from INRSuperResolutionLib.cohorts.summary import patient_axes, write_page, write_table
+from INRSuperResolutionLib.cohorts.summary import SHOWN, patient_axes, write_page, write_table
 from INRSuperResolutionLib.errors import Cancelled, InputError
 from INRSuperResolutionLib.jobs.scratch import lock
 
@@ -287,6 +288,33 @@ def test_the_table_takes_whatever_a_reason_holds(tmp_path):
     assert rows(tmp_path)["a"]["reason"] == outcome.reason
     write_page([outcome], [Case("a", None)], 1, 0, tmp_path / "summary.html")
     assert "<b>tags" not in (tmp_path / "summary.html").read_text("utf-8")
+
+
+def test_the_page_shows_maps_and_of_many_cases_links(folder, monkeypatch):
+    text = "case,inputs,method\na,scan0.nii.gz,linear\n"
+    (case,) = read_manifest(manifest(folder, text), folder / "out", maps=True)
+    assert [Path(p).name for p in (*case.job.added, *case.job.uncertainty)] == [
+        "added-scan0.nii.gz",
+        "uncertainty-scan0.nii.gz",
+    ]
+    place = folder / "out" / "a"
+    place.mkdir(parents=True)
+    flat = phantom((12, 11, 6), seed=0)
+    for path, value in ((case.job.outputs[0], None), (case.job.added[0], 0.0), (case.job.uncertainty[0], 0.0)):
+        inrsr.write(flat if value is None else flat.replace(data=np.zeros_like(flat.data)), path)
+    outcome = Outcome("a", DONE, outputs=case.job.outputs)
+    page = folder / "out" / "summary.html"
+    write_page([outcome], [case], 1, 1, page)
+    text = page.read_text("utf-8")
+    assert text.count("data:image/png") == 4 and all(f'alt="{name}"' in text for name in SHOWN)
+    shades = {name: set(np.unique(imread(place / f"thumbnail-{name}.png"))) for name in SHOWN}
+    assert shades["added"] <= {0, 127, 128} and shades["added"] != {0}, "grey where nothing was added"
+    assert shades["uncertainty"] == {0} and len(shades["result"]) > 20
+    monkeypatch.setattr("INRSuperResolutionLib.cohorts.summary.MOST_HELD", 0)
+    write_page([outcome], [case], 1, 1, page)
+    text = page.read_text("utf-8")
+    assert "data:image" not in text and 'src="a/thumbnail-added.png"' in text
+    assert not [p for p in place.iterdir() if p.name.startswith(".")]
 
 
 def test_axes_of_the_patient():
