@@ -55,7 +55,11 @@ def add(commands: Commands) -> None:
         "--slices", type=int, default=2, metavar="N", help="slices of each volume (default: %(default)d)"
     )
     of_papers.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="trainings (paper1: fits) of each network (default: %(default)d)"
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trainings (paper1: fits) of each network (default: %(default)d)",
     )
     benchmark.add_argument("--output", metavar="FOLDER", help="where to draw the pictures of the tables")
     benchmark.add_argument(
