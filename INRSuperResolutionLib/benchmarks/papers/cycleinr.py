@@ -29,6 +29,7 @@ from torch import nn
 from ...acquisition.noise import snli
 from ...evaluation.metrics import compare
 from ...evaluation.overlap import label_agreement
+from ...evaluation.perceptual import perceptual_distance
 from ...fitting import fit
 from ...image.intensity import robust_range
 from ...image.volume import Volume
@@ -36,7 +37,6 @@ from ...methods.cycleinr.blocks import BlockNetwork
 from ...methods.cycleinr.network import Told
 from ...methods.pretrained.networks import TRAINABLE, make_network
 from ..cycleinr import sharp_axis, without_slices
-from ..lpips import perceptual_distance
 from ..raster import flops
 from ..tables import Row, print_tables
 from .equal import Learner, Trained, train_equally

@@ -9,8 +9,8 @@ from scipy import stats
 
 from ...acquisition.degrade import degrade
 from ...evaluation.metrics import compare, psnr
+from ...evaluation.perceptual import perceptual_distance
 from ...image.volume import Volume
-from ..lpips import perceptual_distance
 
 Figures = dict[str, float | None]
 

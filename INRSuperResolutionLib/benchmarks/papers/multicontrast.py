@@ -19,10 +19,10 @@ import numpy as np
 
 from ...acquisition.degrade import degrade
 from ...evaluation.metrics import compare, mutual_information_error
+from ...evaluation.perceptual import perceptual_distance
 from ...fitting import fit
 from ...image.intensity import foreground
 from ...image.volume import Volume
-from ..lpips import perceptual_distance
 from ..tables import Row, print_tables
 from .figures import Figures, means
 from .material import Plan, pairs
