@@ -144,5 +144,5 @@ class Ticks:
     def longest(self) -> float:
         self._timer.stop()
         self._times.append(own_time())
-        assert len(self._times) > 20
+        assert len(self._times) > 5, "it did not tick"
         return float(np.diff(self._times).max())
