@@ -5,7 +5,7 @@ What a paper does not tell is chosen, and said here; every value is a setting of
 NExpR (section 4.1: Adam, 10⁻⁴, halved every 50 of 200 epochs, batches of 16 crops of 256 × 256, scales from 1 to 4, L1, random
     crops and flips, k-space cut for MR)
     Chosen: a decay of the weights of 10⁻⁵, as in its public code. An epoch sees as many slices as there are useful ones. For
-    CT, the paper's bicubic degradation and window are ``--set kinds=bicubic darkest=-140 brightest=260``. LIIF and EDSR are
+    CT, the paper's bicubic degradation and window are ``--set kinds=bicubic --set darkest=-140 --set brightest=260``. LIIF and EDSR are
     its baselines and learn in the same way, EDSR at its one scale.
 Coordinate decoder (section 3: Adam, L1 + 10 ‖x̂ − D(x)‖², D = BM3D with σ = 0.03, bicubic downsampling, scales from 1 to 2,
     1,000 steps)
