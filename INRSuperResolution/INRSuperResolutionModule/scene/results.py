@@ -109,9 +109,11 @@ def copyDisplay(source, node):
     """Give `node` the window, level and colours that `source` has now; returns the display node."""
     display = node.GetDisplayNode() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeDisplayNode")
     if source.GetDisplayNode() is not None:
-        display.CopyContent(source.GetDisplayNode())
-        # else Slicer computes a histogram of the whole volume, and may choose another window than the input's
-        display.SetAutoWindowLevel(False)
+        # else Slicer computes a histogram of the whole volume, and may choose another window than the input's; as
+        # one change, or it does so in between
+        with slicer.util.NodeModify(display):
+            display.CopyContent(source.GetDisplayNode())
+            display.SetAutoWindowLevel(False)
     node.SetAndObserveDisplayNodeID(display.GetID())
     return display
 

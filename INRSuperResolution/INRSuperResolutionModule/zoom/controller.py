@@ -282,8 +282,10 @@ class ZoomController(slicer.util.VTKObservationMixin):
     def _followDisplay(self, *_args) -> None:
         source = self.volume.GetDisplayNode()
         if source is not None and self._display is not None:
-            self._display.CopyContent(source)
-            self._display.SetAutoWindowLevel(False)
+            # as one change: else Slicer computes a histogram of the whole volume in between
+            with slicer.util.NodeModify(self._display):
+                self._display.CopyContent(source)
+                self._display.SetAutoWindowLevel(False)
 
     # ---- the source ----------------------------------------------------------------------------
 
