@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from .errors import InputError
 from .image.grid import Grid
 from .image.mark import INTERPOLATIONS, mark_of
 from .image.volume import Volume, whole_numbers
-from .json_text import json_text
+from .json_text import json_text, parse_json
 from .progress import SILENT, Progress
 
 FORMAT = "inrsr-representation/3"
@@ -217,7 +216,7 @@ def read_state(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]
         raise InputError(f"{path} does not exist", "Check the path")
     try:
         with safe_open(path, framework="np") as file:
-            metadata = json.loads((file.metadata() or {}).get("inrsr", "{}"))
+            metadata = parse_json((file.metadata() or {}).get("inrsr", "{}"))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, ValueError, TypeError, RecursionError, SafetensorError) as error:
         raise InputError(f"cannot read {path}: {error}", "It is damaged or no .inr file") from error

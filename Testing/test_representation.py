@@ -65,6 +65,13 @@ def test_foreign_and_damaged_files_are_refused(tmp_path):
         SplineRepresentation([phantom((3, 3, 3))], 1).save(tmp_path / "a.pkl")
 
 
+def test_halves_of_characters_in_the_header_can_be_printed(tmp_path):
+    made = SplineRepresentation([phantom((3, 3, 3))], 1)
+    made.provenance["method"] = "half a \ud800"
+    made.save(tmp_path / "a.inr")
+    assert inrsr.load(tmp_path / "a.inr").provenance["method"].encode() == b"half a ?"
+
+
 def test_provenance_tells_how_it_was_made():
     made = inrsr.fit("linear", [phantom()], seed=5).provenance
     assert (made["method"], made["seed"], made["version"]) == ("linear", 5, inrsr.__version__)

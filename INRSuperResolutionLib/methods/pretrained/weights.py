@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, MissingError
 from ...image.intensity import is_ct
 from ...image.volume import Volume
+from ...json_text import parse_json
 from ...representation import absurd_size
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Tensor
     try:
         tensors = load(content)
         length = int.from_bytes(content[:8], "little")
-        header = json.loads(json.loads(content[8 : 8 + length]).get("__metadata__", {}).get("inrsr", "{}"))
+        header = parse_json(json.loads(content[8 : 8 + length]).get("__metadata__", {}).get("inrsr", "{}"))
     except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise MissingError(f"{path} is damaged or no safetensors file", "Give another file") from error
     if not isinstance(header, dict):
