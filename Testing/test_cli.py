@@ -271,7 +271,7 @@ def test_degrade_and_evaluate(tmp_path, inrsr):
         tmp_path / "truth.nii.gz",
     ).stdout
     assert "PSNR" in text
-    assert "mutual-information error" in text
+    assert "MI error" in text
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def tree(tmp_path_factory) -> Path:
     [("INRSuperResolutionLib", "INRSuperResolutionLib"), ("INRSuperResolution", ".")],
 )
 def test_every_file_is_installed(tree, source, target):
-    endings = (".py", ".ui", ".png", ".txt", ".safetensors", ".json", ".md", ".nrrd")
+    endings = (".py", ".ui", ".png", ".txt", ".safetensors", ".json", ".csv", ".md", ".nrrd")
     files = [p.relative_to(REPOSITORY / source) for p in (REPOSITORY / source).rglob("*") if p.suffix in endings]
     wanted = {str(f) for f in files if f.name != "CMakeLists.txt" and "__pycache__" not in f.parts}
     installed = {str(p.relative_to(tree / target)) for p in (tree / target).rglob("*") if p.is_file()}

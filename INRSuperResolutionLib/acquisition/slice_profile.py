@@ -77,7 +77,7 @@ def describe_slices(told: dict[str, Any]) -> str:
     else:
         text = f"averaged over {told['thickness_mm']:.3g} mm ({told['profile']}), {told['distance_mm']:.3g} mm apart"
     sources = dict.fromkeys(s for s in (told["source"], told["thickness_source"]) if s)
-    sure = "" if told["sure"] is None else f", {told['sure']:.0%} sure"
+    sure = "" if told["source"] != "estimate" or told["sure"] is None else f", {told['sure']:.0%} sure"
     return f"slices {text} [{', '.join(sources)}{sure}]" + (f"; {told['note']}" if told["note"] else "")
 
 

@@ -72,11 +72,15 @@ class Choices:
         scans = tuple(placeOf(node) for node in self.inputs() if node.GetImageData() is not None)
         if not scans:
             return Choice("combined", "")
+        return self.methodFor(scans, self.parameters.segmentation is not None)
+
+    def methodFor(self, scans: tuple[Place, ...], hasLabels: bool) -> Choice:
+        """The method for other scans, with what is wanted of these."""
         p = self.parameters
         mode, like = p.outputMode, p.likeVolume
         size = {"spacing": p.spacing, "factor": p.factor}.get(mode, 0.0)
         place = placeOf(like) if mode == "like" and like and like.GetImageData() is not None else None
-        return methodFor(scans, mode, size, place, p.segmentation is not None)
+        return methodFor(scans, mode, size, place, hasLabels)
 
     def methodName(self) -> str:
         """The chosen method; the recommended one if none was chosen."""

@@ -13,12 +13,12 @@ from ..runs.folder import FolderCase, FolderRuns
 from ..runs.run import Run, State
 from ..scene.inputs import InputProblem
 from ..scene.segmentations import isLabelMap
-from .choices import Choices, gridOf
+from .choices import Choices, placeOf
 from .notice import duration, sentence
 
 addLibraryToPath()
 
-from INRSuperResolutionLib.auto import AUTO, choose  # noqa: E402
+from INRSuperResolutionLib.auto import AUTO  # noqa: E402
 from INRSuperResolutionLib.methods import METHODS  # noqa: E402
 
 STATES = {
@@ -175,8 +175,7 @@ class ManySection:
     def _request(self, node):
         p = self._choices.parameters
         isChosen = p.method in METHODS
-        grid = gridOf(node)
-        method = p.method if isChosen else choose([grid], self._choices.wantedGrid(grid), False).method
+        method = p.method if isChosen else self._choices.methodFor((placeOf(node),), False).method
         checkAlone(method)
         return self._choices.request().replace(
             inputIDs=[node.GetID()], method=method, preset=self._choices.preset() if isChosen else "",
