@@ -105,9 +105,9 @@ class SplitLines:
         manager = slicer.app.layoutManager()
         for view in self._controller.views.values():
             widget = manager.sliceWidget(view.name) if manager is not None else None
-            # the stand-in for Slicer has no VTK views
-            sliceView = widget.sliceView() if hasattr(widget, "sliceView") else None
-            if sliceView is not None and view.name not in self._lines:
+            sliceView = widget.sliceView() if widget is not None else None
+            # the views of the stand-in for Slicer have no window of VTK
+            if hasattr(sliceView, "renderWindow") and view.name not in self._lines:
                 renderer = sliceView.renderWindow().GetRenderers().GetItemAsObject(0)
                 self._lines[view.name] = SplitLine(renderer, sliceView.interactor(), self._moveTo)
         for line in self._lines.values():
