@@ -22,6 +22,7 @@ from INRSuperResolutionLib.progress import Progress
 @pytest.fixture
 def volume(tmp_path):
     write(phantom((16, 14, 5), np.diag([1, 1, 4, 1.0])), tmp_path / "a.nii")
+    assert work(tmp_path / "a.nii")[0] == 0  # what is imported late is there, however busy the machine is
     (tmp_path / "o.nii").write_bytes(b"old")
     return tmp_path / "a.nii"
 
@@ -43,15 +44,15 @@ def test_a_run_that_samples_too_long_ends_without_a_result(volume, monkeypatch):
     calls = []
 
     def slow(self, grid, channels):
-        calls.append(time.sleep(0.2))
+        calls.append(time.sleep(0.6))
         return evaluate(self, grid, channels)
 
     monkeypatch.setattr(SplineRepresentation, "evaluate", slow)
     started = time.perf_counter()
-    code, event = work(volume, max_seconds=0.7)
+    code, event = work(volume, max_seconds=2.0)
     assert (code, event["code"]) == (2, "input")
-    assert "the time limit of 0.7 s" in event["message"] and event["advice"]
-    assert 2 <= len(calls) <= 5 and time.perf_counter() - started < 3
+    assert "the time limit of 2 s" in event["message"] and event["advice"]
+    assert 2 <= len(calls) <= 5 and time.perf_counter() - started < 10
     assert sorted(p.name for p in volume.parent.iterdir()) == ["a.nii", "o.nii"]
     assert volume.with_name("o.nii").read_bytes() == b"old"
 
@@ -60,8 +61,8 @@ def test_what_is_made_in_time_is_written(volume, monkeypatch):
     """Writing that has begun is not cut off."""
     from INRSuperResolutionLib.jobs import run
 
-    monkeypatch.setattr(run, "write", lambda *a: (time.sleep(1.2), write(*a)))
-    assert work(volume, max_seconds=1.0)[0] == 0
+    monkeypatch.setattr(run, "write", lambda *a: (time.sleep(3.2), write(*a)))
+    assert work(volume, max_seconds=3.0)[0] == 0
     assert volume.with_name("o.nii").read_bytes() != b"old"
 
 
