@@ -64,7 +64,7 @@ volume = read(job.inputs[0])
 write(volume, job.outputs[0])
 told = ["method", "preset", "settings", "seed", "version", "device", "weights", "weights_of_inputs", "slice_profile"]
 report = dict.fromkeys(told)
-report |= {"inputs": [], "consistency_db": [None], "seconds": {"total": own_time() - ready}}
+report |= {"inputs": [], "consistency_db": [None], "mark": "", "seconds": {"total": own_time() - ready}}
 report["outputs"] = [{"path": job.outputs[0], "shape": volume.grid.shape, "affine": volume.affine.tolist()}]
 print(json.dumps({"event": "result", "report": report}), flush=True)
 """
