@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from ..pretrained.encoder import Encoder, SliceNetwork, lattice_points
-from .network import POINTS_AT_ONCE, TRAINING_POINTS, USUAL_CELL
+from ..pretrained.encoder import Encoder
+from .network import POINTS_AT_ONCE, TRAINING_POINTS, CellNetwork
 from .settings import LteArchitecture
 
 
-class LteNetwork(SliceNetwork):
+class LteNetwork(CellNetwork):
     """See the module."""
 
     def __init__(self, architecture: LteArchitecture) -> None:
@@ -38,16 +38,8 @@ class LteNetwork(SliceNetwork):
         features = self.encoder(slices)
         return torch.cat([self.amplitudes(features), self.frequencies(features)], 1).permute(0, 2, 3, 1)
 
-    def residual(self, code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """See :class:`SliceNetwork`."""
-        cell = [float((p[1:] - p[:-1]).abs().median()) if len(p) > 1 else USUAL_CELL for p in (rows, columns)]
-        return self._decode(code, lattice_points(rows, columns), cell).reshape(len(rows), len(columns))
-
-    def at(self, code: Tensor, points: Tensor) -> Tensor:
-        """See :class:`SliceNetwork`."""
-        return self._decode(code, points, [USUAL_CELL, USUAL_CELL])
-
-    def _decode(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+    def values(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+        """See :class:`CellNetwork`."""
         phase = self.phase(torch.tensor([cell], device=points.device, dtype=torch.float32))
         return torch.cat([self._ensemble(code, some, phase) for some in points.split(POINTS_AT_ONCE)])
 

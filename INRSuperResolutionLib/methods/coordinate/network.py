@@ -6,6 +6,8 @@ Wang, "Learning continuous image representation with local implicit image functi
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from scipy import ndimage
 from torch import Tensor, nn
@@ -23,7 +25,24 @@ USUAL_CELL = 0.25
 TRAINING_POINTS = 48
 
 
-class CoordinateNetwork(SliceNetwork):
+class CellNetwork(SliceNetwork):
+    """A network whose values depend on the distance of the fine pixels, too."""
+
+    def residual(self, code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """See :class:`SliceNetwork`."""
+        cell = [float((p[1:] - p[:-1]).abs().median()) if len(p) > 1 else USUAL_CELL for p in (rows, columns)]
+        return self.values(code, lattice_points(rows, columns), cell).reshape(len(rows), len(columns))
+
+    def at(self, code: Tensor, points: Tensor) -> Tensor:
+        """See :class:`SliceNetwork`."""
+        return self.values(code, points, [USUAL_CELL, USUAL_CELL])
+
+    @abstractmethod
+    def values(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+        """Residual at points (n, 2), with the distances of fine rows and columns in coarse pixels; float32, (n,)."""
+
+
+class CoordinateNetwork(CellNetwork):
     """Each of the four codes around a point predicts its value; they are weighted by the opposite area (LIIF, Eq. 4).
 
     The decoder's first layer is linear in the code and in the relative position, so its part of the code is
@@ -45,16 +64,8 @@ class CoordinateNetwork(SliceNetwork):
         """(n, 1, h, w) → the code's part of the first layer, (n, h, w, width)."""
         return self.from_code(self.encoder(slices)).permute(0, 2, 3, 1)
 
-    def residual(self, code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """See :class:`SliceNetwork`."""
-        cell = [float((p[1:] - p[:-1]).abs().median()) if len(p) > 1 else USUAL_CELL for p in (rows, columns)]
-        return self._decode(code, lattice_points(rows, columns), cell).reshape(len(rows), len(columns))
-
-    def at(self, code: Tensor, points: Tensor) -> Tensor:
-        """See :class:`SliceNetwork`."""
-        return self._decode(code, points, [USUAL_CELL, USUAL_CELL])
-
-    def _decode(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+    def values(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+        """See :class:`CellNetwork`."""
         sizes = torch.tensor([cell], device=points.device)
         return torch.cat([self._ensemble(code, some, sizes) for some in points.split(POINTS_AT_ONCE)])
 

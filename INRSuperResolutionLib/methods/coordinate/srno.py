@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from ..pretrained.encoder import Encoder, SliceNetwork, lattice_points
-from .network import TRAINING_POINTS, USUAL_CELL
+from ..pretrained.encoder import Encoder
+from .network import TRAINING_POINTS, CellNetwork
 from .settings import SrnoArchitecture
 
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
@@ -43,7 +43,7 @@ class GalerkinAttention(nn.Module):
         return x + self.second(gelu(self.first(self.attend(x) + x)))
 
 
-class SrnoNetwork(SliceNetwork):
+class SrnoNetwork(CellNetwork):
     """See the module."""
 
     def __init__(self, architecture: SrnoArchitecture) -> None:
@@ -60,16 +60,8 @@ class SrnoNetwork(SliceNetwork):
         """(n, 1, h, w) → (n, h, w, features)."""
         return self.encoder(slices).permute(0, 2, 3, 1)
 
-    def residual(self, code: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """See :class:`SliceNetwork`."""
-        cell = [float((p[1:] - p[:-1]).abs().median()) if len(p) > 1 else USUAL_CELL for p in (rows, columns)]
-        return self._values(code, lattice_points(rows, columns), cell).reshape(len(rows), len(columns))
-
-    def at(self, code: Tensor, points: Tensor) -> Tensor:
-        """See :class:`SliceNetwork`."""
-        return self._values(code, points, [USUAL_CELL, USUAL_CELL])
-
-    def _values(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+    def values(self, code: Tensor, points: Tensor, cell: list[float]) -> Tensor:
+        """See :class:`CellNetwork`."""
         height, width = code.shape[:2]
         corner = torch.floor(points)
         parts = []

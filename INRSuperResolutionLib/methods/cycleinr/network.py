@@ -10,7 +10,7 @@ something on their centres, too: a network that was made for them predicts it fr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -61,17 +61,18 @@ class Told(NamedTuple):
 
 
 class Block(nn.Module):
-    """x + convolutions of x, with an activation between them (ResCNN, Du et al. 2020)."""
+    """x + convolutions of x, with an activation between them, and none behind the last (ResCNN, Du et al. 2020)."""
 
-    def __init__(self, features: int, convolutions: int) -> None:
+    def __init__(self, features: int, convolutions: int, activation: Callable[[Tensor], Tensor] = bent) -> None:
         super().__init__()
+        self.activation = activation
         self.layers = nn.ModuleList(nn.Conv3d(features, features, 3, padding=1) for _ in range(convolutions))
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, features, d, h, w) → the same."""
         y = x
         for n, layer in enumerate(self.layers):
-            y = layer(bent(y) if n else y)
+            y = layer(self.activation(y) if n else y)
         return x + y
 
 

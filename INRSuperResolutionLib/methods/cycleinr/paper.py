@@ -23,25 +23,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from .blocks import BlockNetwork
+from .network import Block
 from .settings import VolumetricArchitecture
 
 # slices, rows and columns around the nearest voxel that a point attends to
 NEAR = 1
-
-
-class PaperBlock(nn.Module):
-    """x + convolutions with ReLU between them (and none behind the last, so that the sum may fall)."""
-
-    def __init__(self, features: int, convolutions: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(nn.Conv3d(features, features, 3, padding=1) for _ in range(convolutions))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, features, d, h, w) → the same."""
-        y = x
-        for n, layer in enumerate(self.layers):
-            y = layer(relu(y) if n else y)
-        return x + y
 
 
 class PaperVolumetricNetwork(BlockNetwork):
@@ -54,7 +40,7 @@ class PaperVolumetricNetwork(BlockNetwork):
         super().__init__()
         self.architecture = a = architecture
         self.head = nn.Conv3d(1, a.features, 3, padding=1)
-        self.blocks = nn.ModuleList(PaperBlock(a.features, a.convolutions) for _ in range(a.blocks))
+        self.blocks = nn.ModuleList(Block(a.features, a.convolutions, relu) for _ in range(a.blocks))
         self.tail = nn.Conv3d(a.features, a.latent, 3, padding=1)
         if a.attention:
             self.query = nn.Linear(a.latent, a.latent)
