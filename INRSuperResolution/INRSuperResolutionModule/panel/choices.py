@@ -33,7 +33,7 @@ def gridAt(place: Place) -> Grid:
 
 # a redraw of the panel asks some forty times, and a grid costs more than all the rest of it
 @functools.lru_cache(maxsize=32)
-def methodFor(scans: tuple[Place, ...], mode: str, size: float, like: Place | None, hasLabels: bool) -> Choice:
+def chosenFor(scans: tuple[Place, ...], mode: str, size: float, like: Place | None, hasLabels: bool) -> Choice:
     """As the command line's ``auto``; `size` is the spacing or the factor, where the mode has one."""
     grids, wanted = [gridAt(scan) for scan in scans], None
     if mode == "like" and like is not None:
@@ -80,7 +80,7 @@ class Choices:
         mode, like = p.outputMode, p.likeVolume
         size = {"spacing": p.spacing, "factor": p.factor}.get(mode, 0.0)
         place = placeOf(like) if mode == "like" and like and like.GetImageData() is not None else None
-        return methodFor(scans, mode, size, place, hasLabels)
+        return chosenFor(scans, mode, size, place, hasLabels)
 
     def methodName(self) -> str:
         """The chosen method; the recommended one if none was chosen."""
